@@ -1,0 +1,52 @@
+"""Readable twins of Keras layers, to be compared with the originals and looked into.
+
+`custom_layers.X` stands in for `keras.layers.X`: the same constructor, weights, outputs, gradients,
+masks and files.
+"""
+
+from keras.layers import Add, Input, StringLookup, TextVectorization  # no twins: Keras's own
+
+from custom_layers.attention.additive import AdditiveAttention
+from custom_layers.attention.attention import Attention
+from custom_layers.attention.bahdanau import BahdanauAttention
+from custom_layers.attention.luong import LuongAttention
+from custom_layers.attention.multi_head import MultiHeadAttention
+from custom_layers.embedding.embedding import Embedding
+from custom_layers.linear.dense import Dense
+from custom_layers.normalization.layer_normalization import LayerNormalization
+from custom_layers.recurrent.bidirectional import Bidirectional
+from custom_layers.recurrent.gru import GRU, GRUCell
+from custom_layers.recurrent.lstm import LSTM, LSTMCell
+from custom_layers.recurrent.masking import Masking
+from custom_layers.recurrent.rnn import RNN
+from custom_layers.recurrent.simple_rnn import SimpleRNN, SimpleRNNCell
+from custom_layers.recurrent.stacked_rnn_cells import StackedRNNCells
+from custom_layers.recurrent.time_distributed import TimeDistributed
+from custom_layers.regularization.dropout import Dropout
+
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "Add",
+    "AdditiveAttention",
+    "Attention",
+    "BahdanauAttention",
+    "Bidirectional",
+    "Dense",
+    "Dropout",
+    "Embedding",
+    "GRUCell",
+    "Input",
+    "LSTMCell",
+    "LayerNormalization",
+    "LuongAttention",
+    "Masking",
+    "MultiHeadAttention",
+    "SimpleRNN",
+    "SimpleRNNCell",
+    "StackedRNNCells",
+    "StringLookup",
+    "TextVectorization",
+    "TimeDistributed",
+]

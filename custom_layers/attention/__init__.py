@@ -1,0 +1,1 @@
+"""Layers that let each query look at all keys and average their values."""

@@ -1,0 +1,1 @@
+"""What every layer family needs: checks of shapes, protocols, masks."""

@@ -1,0 +1,1 @@
+"""Layers that turn token ids into vectors."""

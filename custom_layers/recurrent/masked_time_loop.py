@@ -1,0 +1,75 @@
+"""Run a cell over sequences of unequal length: a masked step changes nothing.
+
+    output_t = output_t   where mask_t, else output_{t-1} (or 0)
+    states_t = states_t   where mask_t, else states_{t-1}
+
+Before the first step that is kept, output_{t-1} is 0.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from custom_layers.core.protocols import Tensor
+from custom_layers.recurrent.time_loop import time_loop
+
+CellStep = Callable[[Tensor, Any], tuple[Tensor, Any]]
+
+
+def masked_time_loop(
+    step: CellStep,
+    states: Any,
+    sequences: Tensor,
+    mask: Tensor | None,
+    *,
+    zero_output: Tensor,
+    reverse: bool,
+    return_sequences: bool,
+    zero_output_for_mask: bool,
+    loop: Callable[..., Any] = time_loop,
+) -> tuple[Tensor | None, Any]:
+    """Carry a cell's states over time, and hold them where the mask is False.
+
+    Args:
+        step: `(x_t, states) -> (output_t, states)`.
+        states: before the first step, nested as the cell has them.
+        sequences: (steps, batch, ...).
+        mask: bool (steps, batch), True = keep; or None.
+        zero_output: zeros (batch, output_size).
+        reverse: start at the last step.
+        return_sequences: whether all outputs are wanted, or the last one.
+        zero_output_for_mask: whether a masked step puts out zero instead of the output before it.
+        loop: `time_loop`, or `unrolled_time_loop`.
+
+    Returns:
+        All outputs (steps, batch, output_size), each at its own time, or else the output of the step
+        that came last (batch, output_size); and the last states.
+    """
+    holds_output = mask is not None and not zero_output_for_mask
+
+    def advance(carry: Any, x: Any) -> tuple[Any, Tensor | None]:
+        states, before = carry
+        x_t, keep = (x, None) if mask is None else x
+        output, new_states = step(x_t, states)
+        if keep is not None:
+            new_states = _where(keep, new_states, states)
+            output = _where(keep, output, before if holds_output else zero_output)
+        carried = output if holds_output or not return_sequences else before
+        return (new_states, carried), output if return_sequences else None
+
+    inputs = sequences if mask is None else (sequences, mask)
+    (states, last_output), outputs = loop(advance, (states, zero_output), inputs, reverse=reverse)
+    return outputs if return_sequences else last_output, states
+
+
+def _where(keep: Tensor, new: Any, old: Any) -> Any:
+    """`new` in the rows that are kept, `old` in the others, in each tensor of a structure."""
+    flat_new: Sequence[Tensor] = keras.tree.flatten(new)
+    flat_old: Sequence[Tensor] = keras.tree.flatten(old)
+    chosen = [
+        ops.where(ops.reshape(keep, (-1,) + (1,) * (len(n.shape) - 1)), n, o)
+        for n, o in zip(flat_new, flat_old, strict=True)
+    ]
+    return keras.tree.pack_sequence_as(old, chosen)

@@ -1,0 +1,1 @@
+"""Layers that only act in training, against overfitting."""
