@@ -1,0 +1,19 @@
+"""Data to train on: sentence pairs by name or path, and the generated demo corpus."""
+
+from custom_layers.data.data_error import DataError
+from custom_layers.data.held_out_split import split_pairs
+from custom_layers.data.pair_file import read_pair_file
+from custom_layers.data.parallel_corpus import SentencePairs
+from custom_layers.data.sentence_pairs import load_sentence_pairs
+from custom_layers.data.spanish_english_demo import Translation, demo_pairs, demo_translations
+
+__all__ = [
+    "DataError",
+    "SentencePairs",
+    "Translation",
+    "demo_pairs",
+    "demo_translations",
+    "load_sentence_pairs",
+    "read_pair_file",
+    "split_pairs",
+]
