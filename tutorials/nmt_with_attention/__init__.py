@@ -1,0 +1,1 @@
+"""Neural machine translation with attention, with Keras's layers and with ours."""
