@@ -1,0 +1,26 @@
+"""Which room may import which: imports point one way. This table is the rule; a test enforces it."""
+
+LAYER_FAMILIES = (
+    *("attention", "embedding", "linear", "normalization", "recurrent", "regularization"),
+)
+SHARED = ("core",)
+
+# room -> the rooms of the package that it may import, besides Keras, NumPy and itself
+MAY_IMPORT: dict[str, tuple[str, ...]] = {
+    "core": (),
+    **dict.fromkeys(LAYER_FAMILIES, SHARED),
+    "data": SHARED,
+    "training": SHARED,
+    "decoding": SHARED,
+    "comparison": (*SHARED, *LAYER_FAMILIES, "data", "training", "decoding", ""),
+    "": (*SHARED, *LAYER_FAMILIES),  # custom_layers/__init__.py: public names
+}
+
+# The backends' own files; everything else in a layer family runs on any backend.
+KNOWS_A_BACKEND = {"recurrent/time_loop_tensorflow.py": "tensorflow"}
+RECOGNISED = ("keras.layers.StackedRNNCells",)  # asked for with isinstance, never built
+MAY_KNOW_TENSORFLOW = ("data", "training", "decoding", "comparison")
+BACKENDS = ("tensorflow", "jax", "torch")
+
+LONGEST_FILE = 400  # lines; longer ones hold a second idea
+VAGUE_NAMES = ("utils", "helpers", "common", "misc")

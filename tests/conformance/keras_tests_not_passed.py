@@ -1,0 +1,17 @@
+"""Keras's own tests that a twin of ours does not pass, each with its reason. The list is a debt."""
+
+PRIVATE_CUDNN = (
+    "asks a private method of Keras's class which layers it would hand to its cuDNN kernel; "
+    "a readable layer has no such kernel"
+)
+QUANTIZATION = "is about quantization, which is out of scope, under a name that does not say so"
+
+NOT_PASSED = {
+    "rnn/bidirectional_test.py::SimpleRNNTest::test_fused_gru_eligibility": PRIVATE_CUDNN,
+    "rnn/bidirectional_test.py::SimpleRNNTest::test_fused_lstm_eligibility": PRIVATE_CUDNN,
+    "core/dense_test.py::DenseTest::test_legacy_load_own_variables": QUANTIZATION,
+    "core/embedding_test.py::EmbeddingTest::test_legacy_load_own_variables": QUANTIZATION,
+    "attention/multi_head_attention_test.py::MultiHeadAttentionTest::test_dtype_policy_map": (
+        QUANTIZATION
+    ),
+}

@@ -1,0 +1,61 @@
+"""A pytest plugin: for this run, Keras's layers are ours.
+
+    python -m pytest -p tests.conformance.swap_in --pyargs keras.src.layers.rnn.lstm_test
+
+It is loaded before any test module, so that `layers.LSTM` and `from ...lstm import LSTM` both find our
+class. Outcomes are written as JSON to the file that the environment variable SWAP_IN_REPORT names.
+"""
+
+import importlib
+import json
+import os
+import pathlib
+
+import keras
+
+import custom_layers
+
+MODULES = {  # Keras's test module -> the classes in it that have a twin
+    "rnn.simple_rnn": ["SimpleRNN", "SimpleRNNCell"],
+    "rnn.lstm": ["LSTM", "LSTMCell"],
+    "rnn.gru": ["GRU", "GRUCell"],
+    "rnn.rnn": ["RNN"],
+    "rnn.stacked_rnn_cells": ["StackedRNNCells"],
+    "rnn.bidirectional": ["Bidirectional"],
+    "rnn.time_distributed": ["TimeDistributed"],
+    "core.dense": ["Dense"],
+    "core.embedding": ["Embedding"],
+    "core.masking": ["Masking"],
+    "regularization.dropout": ["Dropout"],
+    "normalization.layer_normalization": ["LayerNormalization"],
+    "attention.attention": ["Attention"],
+    "attention.additive_attention": ["AdditiveAttention"],
+    "attention.multi_head_attention": ["MultiHeadAttention"],
+}
+OUT_OF_SCOPE = ("quantiz", "lora", "int4", "int8", "fp8", "float8", "gptq", "awq")
+
+outcomes: dict[str, str] = {}
+
+
+def pytest_configure(config):
+    for module_name, classes in MODULES.items():
+        module = importlib.import_module(f"keras.src.layers.{module_name}")
+        for name in classes:
+            for place in (keras.layers, importlib.import_module("keras.src.layers"), module):
+                setattr(place, name, getattr(custom_layers, name))
+
+
+def pytest_collection_modifyitems(config, items):
+    apart = [item for item in items if any(word in item.nodeid.lower() for word in OUT_OF_SCOPE)]
+    items[:] = [item for item in items if item not in apart]
+    outcomes.update({item.nodeid: "out of scope" for item in apart})
+
+
+def pytest_runtest_logreport(report):
+    if report.when == "call" or report.outcome != "passed":
+        outcomes[report.nodeid] = report.outcome
+
+
+def pytest_sessionfinish(session):
+    if path := os.environ.get("SWAP_IN_REPORT"):
+        pathlib.Path(path).write_text(json.dumps(outcomes, indent=1))

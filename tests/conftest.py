@@ -1,0 +1,20 @@
+"""Settings that every test needs before Keras is imported."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import keras
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def fresh_keras_state():
+    """No test sees another's layer names, dtype policy or seeds."""
+    keras.utils.clear_session(free_memory=False)
+    keras.utils.set_random_seed(1)
+    yield
+    keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy("float32")
