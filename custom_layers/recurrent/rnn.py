@@ -300,7 +300,7 @@ class RNN(keras.layers.Layer):
             return ops.copy(state) if self.stateful else state  # Torch assigns to it in place
 
         structure = self.cell.state_size if not self.single_state else [self.cell.state_size]
-        return keras.tree.pack_sequence_as(list(structure), [ready(state) for state in given])
+        return keras.tree.pack_sequence_as(_as_lists(structure), [ready(state) for state in given])
 
     def _check_call(self, sequences: Tensor, mask: Tensor | None) -> None:
         shape = tuple(sequences.shape)
@@ -358,6 +358,11 @@ class RNN(keras.layers.Layer):
             rest.pop("cell"), custom_objects=custom_objects
         )
         return cls(cell, **rest)
+
+
+def _as_lists(nested: Any) -> Any:
+    """The same nesting in plain lists: JAX does not know the lists in which Keras tracks attributes."""
+    return [_as_lists(n) for n in nested] if isinstance(nested, (list, tuple)) else nested
 
 
 def _exchange_batch_and_steps(tensor: Tensor) -> Tensor:
