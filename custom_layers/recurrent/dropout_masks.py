@@ -72,6 +72,15 @@ def apply_mask(tensor: Tensor, mask: Mask) -> Tensor | list[Tensor]:
     return tensor * mask
 
 
+def is_traced(tensor: Tensor) -> bool:
+    """Whether the tensor has no value yet, because a function that holds it is being compiled."""
+    try:
+        ops.convert_to_numpy(tensor)
+    except Exception:  # each backend has its own way to say no
+        return True
+    return False
+
+
 STACKS = (StackedRNNCells, keras.layers.StackedRNNCells)
 
 

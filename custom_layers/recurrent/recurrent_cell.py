@@ -19,6 +19,7 @@ from custom_layers.recurrent.dropout_masks import (
     Mask,
     RecurrentDropout,
     apply_mask,
+    is_traced,
     reset_dropout_masks,
 )
 
@@ -66,11 +67,13 @@ class RecurrentCell(RecurrentDropout, keras.layers.Layer):
 
     Differs from Keras's cells, inside of `keras.layers.RNN`, which draws masks for its own cells only:
     ours draws its masks when it is asked for the initial state. Where it is not, with `initial_state=`
-    or `stateful=True`, it keeps those of the sequence before; `custom_layers.RNN` has no such limit.
+    or `stateful=True`, training with dropout in a compiled function raises, and eagerly the cell keeps
+    the masks of the sequence before; `custom_layers.RNN` has no such limit.
     """
 
     gates: int
     draws_masks_in_inference = False  # called by itself, outside of a layer
+    _masks_drawn_before_loop = False
     kernel: Any
     recurrent_kernel: Any
     bias: Any
@@ -205,7 +208,9 @@ class RecurrentCell(RecurrentDropout, keras.layers.Layer):
             "Start from get_initial_state(batch_size).",
         )
         self._drop_stale_masks(inputs)
-        if self.draws_masks_in_inference:
+        if training:
+            self._require_masks_of_this_sequence(inputs)
+        if self.draws_masks_in_inference and (training or not is_traced(inputs)):
             self.get_dropout_mask(inputs)
             self.get_recurrent_dropout_mask(state_list[0])
         record = self.step(self.project_inputs(inputs, training), state_list, training)
@@ -219,6 +224,20 @@ class RecurrentCell(RecurrentDropout, keras.layers.Layer):
         if any(size not in (None, inputs.shape[0]) for size in sizes) and inputs.shape[0]:
             reset_dropout_masks(self)
 
+    def _require_masks_of_this_sequence(self, inputs: Tensor) -> None:
+        """A compiled loop needs its masks before it begins: drawn inside, they would leak out of it."""
+        require(
+            self.masks_drawn_by_layer
+            or not (self.dropout or self.recurrent_dropout)
+            or self._masks_drawn_before_loop
+            or not is_traced(inputs),
+            self.name,
+            "a compiled loop over this cell with dropout must ask `get_initial_state` for its states, "
+            "and keras.layers.RNN with `initial_state=` or `stateful=True` does not",
+            f"dropout={self.dropout}, recurrent_dropout={self.recurrent_dropout}",
+            "Use custom_layers.RNN in its place, or no dropout.",
+        )
+
     def get_initial_state(self, batch_size: int | None = None) -> list[Tensor]:
         """Zeros (batch, units), one for each state.
 
@@ -229,6 +248,7 @@ class RecurrentCell(RecurrentDropout, keras.layers.Layer):
             reset_dropout_masks(self)
             self.get_dropout_mask(ops.ones((batch_size, self.kernel.shape[0]), self.compute_dtype))
             self.get_recurrent_dropout_mask(ops.ones((batch_size, self.units), self.compute_dtype))
+            self._masks_drawn_before_loop = True
         return [
             ops.zeros((batch_size, size), dtype=self.compute_dtype)
             for size in keras.tree.flatten(self.state_size)

@@ -152,6 +152,35 @@ def test_a_mask_left_over_from_another_batch_is_drawn_anew():
     assert tuple(layer(x[:1], initial_state=state, training=True).shape) == (1, 5)
 
 
+@pytest.mark.parametrize("stack", [False, True], ids=["a cell", "a stack"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_compiled_foreign_loop_that_cannot_draw_masks_is_refused_in_one_line(cell, stack):
+    """Keras's RNN asks for no initial state where one is given, and draws for its own cells only."""
+    if keras.backend.backend() == "torch":
+        pytest.skip("the Torch backend compiles no loop")
+
+    def fit(layers):
+        one, other = getattr(custom_layers, cell)(5, dropout=0.5, seed=3), BUILTIN.GRUCell(5)
+        inner, cells = (
+            ([one, other], BUILTIN.StackedRNNCells([one, other])) if stack else ([one], one)
+        )
+        states = [[keras.Input((5,)) for _ in keras.tree.flatten(c.state_size)] for c in inner]
+        initial = [s if len(s) > 1 else s[0] for s in states] if stack else states[0]
+        sequences, flat = keras.Input((6, 4)), keras.tree.flatten(states)
+        model = keras.Model([sequences, *flat], layers.RNN(cells)(sequences, initial_state=initial))
+        model.compile("sgd", "mse")
+        given = [x, *(np.zeros((3, 5), "float32") for _ in flat)]
+        model.predict(given, verbose=0)
+        return [
+            model.fit(given, np.zeros((3, 5), "float32"), verbose=0).history["loss"][0]
+            for _ in range(3)
+        ]
+
+    with pytest.raises(ValueError, match=r"dropout.*initial_state.*Use custom_layers\.RNN"):
+        fit(BUILTIN)
+    assert len(set(fit(custom_layers))) == 3
+
+
 @pytest.mark.parametrize("return_sequences", [False, True])
 def test_a_cell_whose_output_is_wider_than_its_state(return_sequences):
     class Wide:
