@@ -135,7 +135,8 @@ def test_a_cell_that_overrides_call_is_called():
 
     plain = build(lambda: custom_layers.RNN(custom_layers.GRUCell(5)))
     doubled = build(lambda: custom_layers.RNN(Doubled(5)))
-    np.testing.assert_allclose(*(ops.convert_to_numpy(y) for y in (2 * plain(x), doubled(x))))
+    results = [ops.convert_to_numpy(y) for y in (2 * plain(x), doubled(x))]
+    np.testing.assert_allclose(*results, rtol=1e-5, atol=1e-6)  # seen: 5e-7, one product or six
 
 
 def test_a_cell_with_a_state_given_redraws_its_masks_in_our_layer():
