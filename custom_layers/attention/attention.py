@@ -19,6 +19,7 @@ from keras import ops
 from custom_layers.attention.masks import both, causal_mask, require_mask_dtype
 from custom_layers.core.protocols import Shape, Tensor
 from custom_layers.core.shape_check import require
+from custom_layers.core.taps import Tap, taps_of, untapped
 
 
 class AttentionStep(NamedTuple):
@@ -48,16 +49,17 @@ def attend(
     mask: Tensor | None = None,
     dropout: float = 0.0,
     seed: Any = None,
+    tap: Tap = untapped,
 ) -> AttentionStep:
     """Equations (3) and (4). `mask` broadcasts over the scores; dropout acts on the weights.
 
     M is subtracted, not put in place: in a row without any True the scores still count.
     """
-    scores = attention_scores
+    scores = attention_scores = tap("attention_scores", attention_scores)
     if mask is not None:
         masked = 65504.0 if keras.backend.standardize_dtype(scores.dtype) == "float16" else 1.0e9
         scores = ops.where(mask, scores, scores - masked)
-    weights = ops.softmax(scores, axis=-1)  # (3)
+    weights = tap("attention_weights", ops.softmax(scores, axis=-1))  # (3)
     kept = keras.random.dropout(weights, dropout, seed=seed) if dropout > 0 else weights
     return AttentionStep(attention_scores, weights, kept, ops.matmul(kept, value))  # (4)
 
@@ -156,6 +158,7 @@ class Attention(keras.layers.Layer):
             self._calculate_score_mask(scores, value_mask, use_causal_mask),
             dropout=self.dropout if training else 0.0,
             seed=self.seed_generator if training and self.dropout > 0 else None,
+            tap=taps_of(self),
         )
         context = step.context
         if query_mask is not None:

@@ -25,6 +25,7 @@ from custom_layers.attention.masks import (
 )
 from custom_layers.core.protocols import Shape, Tensor
 from custom_layers.core.shape_check import require, require_rate, require_shape
+from custom_layers.core.taps import Tap, taps_of, untapped
 
 
 def attend_to_kept(
@@ -33,14 +34,17 @@ def attend_to_kept(
     mask: Tensor | None = None,
     dropout: float = 0.0,
     seed: Any = None,
+    tap: Tap = untapped,
 ) -> AttentionStep:
     """Equations (1) and (2). `mask` broadcasts over the scores; dropout acts on the weights."""
+    attention_scores = tap("attention_scores", attention_scores)
     if mask is None:
         weights = ops.softmax(attention_scores, axis=-1)
     else:
         half = keras.backend.standardize_dtype(attention_scores.dtype) == "float16"
         weights = ops.softmax(ops.where(mask, attention_scores, -3e4 if half else -1e9), axis=-1)
         weights = ops.where(mask, weights, 0.0)  # (1)
+    weights = tap("attention_weights", weights)
     kept = keras.random.dropout(weights, dropout, seed=seed) if dropout > 0 else weights
     return AttentionStep(attention_scores, weights, kept, ops.matmul(kept, value))  # (2)
 
@@ -102,6 +106,7 @@ class CrossAttention(keras.layers.Layer):
             kept,
             dropout=self.dropout if drops else 0.0,
             seed=self.seed_generator if drops else None,
+            tap=taps_of(self),
         )
         context = step.context
         if query_mask is not None:

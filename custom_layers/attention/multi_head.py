@@ -45,6 +45,7 @@ from custom_layers.attention.scaled_dot_product import (
 from custom_layers.attention.weight_dropout import WeightDropout
 from custom_layers.core.protocols import Shape, Tensor
 from custom_layers.core.shape_check import require
+from custom_layers.core.taps import taps_of
 
 
 @keras.saving.register_keras_serializable(package="custom_layers")
@@ -328,9 +329,11 @@ class MultiHeadAttention(keras.layers.Layer):
         axes = resolved_axes(self._attention_axes, len(query.shape) - 1)
         arguments = (query, key, value, mask, self._scale, axes)
         if self._dropout == 0 and not return_attention_scores and len(query.shape) == 4:
-            return fused_order(*arguments)
+            return fused_order(*arguments, tap=taps_of(self))
         return written_order(
-            *arguments, lambda weights: self._dropout_layer(weights, training=training)
+            *arguments,
+            lambda weights: self._dropout_layer(weights, training=training),
+            tap=taps_of(self),
         )
 
     def _flash(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:

@@ -22,6 +22,7 @@ import keras
 from keras import ops
 
 from custom_layers.core.protocols import Shape, Tensor
+from custom_layers.core.taps import Tap, untapped
 
 
 class MultiHeadStep(NamedTuple):
@@ -87,11 +88,13 @@ def written_order(
     scale: float,
     attention_axes: Sequence[int],
     drop: Callable[[Tensor], Tensor] | None = None,
+    tap: Tap = untapped,
 ) -> MultiHeadStep:
     """Equations (1) to (3). A row without any True has zero weights and a zero context."""
     attended = len(attention_axes)
     equations = attention_equations(len(query.shape), attention_axes)
     scores = ops.einsum(equations.scores, key, query * ops.cast(scale, query.dtype))  # (1)
+    scores = tap("attention_scores", scores)
     if mask is None:
         weights = softmax_over(scores, attended)
     else:
@@ -99,6 +102,7 @@ def written_order(
         masked = -3e4 if keras.backend.standardize_dtype(scores.dtype) == "float16" else -1e9
         weights = softmax_over(ops.where(mask, scores, masked), attended)  # (2)
         weights = ops.where(mask, weights, 0.0)
+    weights = tap("attention_weights", weights)
     kept = weights if drop is None else drop(weights)
     context = ops.einsum(equations.context, kept, value)  # (3)
     return MultiHeadStep(scores, weights, kept, context)
@@ -111,6 +115,7 @@ def fused_order(
     mask: Tensor | None,
     scale: float,
     attention_axes: Sequence[int],
+    tap: Tap = untapped,
 ) -> MultiHeadStep:
     """Equations (1) to (3), in the order of `keras.ops.dot_product_attention`."""
     attended = len(attention_axes)
@@ -118,9 +123,11 @@ def fused_order(
     half = keras.backend.standardize_dtype(query.dtype) in ("float16", "bfloat16")
     precise = "float32" if half else query.dtype
     scores = scale * ops.cast(ops.einsum(equations.scores, key, query), precise)  # (1)
+    scores = tap("attention_scores", scores)
     seen = scores
     if mask is not None:
         seen = ops.where(broadcast_to_heads(mask, len(scores.shape), attended), scores, -1e38)
     weights = ops.cast(softmax_over(seen, attended), key.dtype)  # (2)
+    weights = tap("attention_weights", weights)
     context = ops.einsum(equations.context, weights, value)  # (3)
     return MultiHeadStep(scores, weights, weights, context)

@@ -105,6 +105,7 @@ class GRUCell(RecurrentCell):
     """
 
     gates = 3
+    gate_names = ("z", "r", "n")
 
     def __init__(
         self,

@@ -45,6 +45,7 @@ def lstm_step(
     recurrent_kernel: Tensor,
     activation: Any = ops.tanh,
     recurrent_activation: Any = ops.sigmoid,
+    c_probe: Tensor | None = None,
 ) -> LSTMStep:
     """One step of equations (2) to (7).
 
@@ -54,6 +55,7 @@ def lstm_step(
         c: c_{t-1}, (batch, units).
         recurrent_kernel: U, (units, 4 units).
         activation, recurrent_activation: what stands as tanh and as sigmoid in the equations.
+        c_probe: zeros (batch, units) that are added to c_t, to differentiate by it; or None.
     """
     gates = projected + multiply(h, recurrent_kernel)
     a_i, a_f, a_c, a_o = ops.split(gates, 4, axis=-1)  # each (batch, units)
@@ -62,6 +64,7 @@ def lstm_step(
     g = activation(a_c)  # (4)
     o = recurrent_activation(a_o)  # (5)
     c = f * c + i * g  # (6)
+    c = c if c_probe is None else c + c_probe
     return LSTMStep(i, f, g, o, c, h=o * activation(c))  # (7)
 
 
@@ -83,6 +86,8 @@ class LSTMCell(RecurrentCell):
     """
 
     gates = 4
+    gate_names = ("i", "f", "g", "o")
+    state_names = ("h", "c")
 
     def __init__(
         self,
@@ -135,7 +140,13 @@ class LSTMCell(RecurrentCell):
         after = self.bias_initializer((2 * self.units,), dtype=dtype)
         return ops.concatenate([before, ones, after])
 
-    def step(self, projected: Tensor, states: Sequence[Tensor], training: bool = False) -> LSTMStep:
+    def step(
+        self,
+        projected: Tensor,
+        states: Sequence[Tensor],
+        training: bool = False,
+        c_probe: Tensor | None = None,
+    ) -> LSTMStep:
         return lstm_step(
             projected,
             self.dropped_state(states[0], training),
@@ -143,6 +154,7 @@ class LSTMCell(RecurrentCell):
             ops.cast(self.recurrent_kernel, self.compute_dtype),
             self.activation,
             self.recurrent_activation,
+            c_probe,
         )
 
     def states_of(self, record: LSTMStep) -> list[Tensor]:

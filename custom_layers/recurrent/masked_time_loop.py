@@ -15,13 +15,13 @@ from keras import ops
 from custom_layers.core.protocols import Tensor
 from custom_layers.recurrent.time_loop import time_loop
 
-CellStep = Callable[[Tensor, Any], tuple[Tensor, Any]]
+CellStep = Callable[[Any, Any], tuple[Tensor, Any, Any]]
 
 
 def masked_time_loop(
     step: CellStep,
     states: Any,
-    sequences: Tensor,
+    sequences: Any,
     mask: Tensor | None,
     *,
     zero_output: Tensor,
@@ -29,13 +29,13 @@ def masked_time_loop(
     return_sequences: bool,
     zero_output_for_mask: bool,
     loop: Callable[..., Any] = time_loop,
-) -> tuple[Tensor | None, Any]:
+) -> tuple[Tensor | None, Any, Any]:
     """Carry a cell's states over time, and hold them where the mask is False.
 
     Args:
-        step: `(x_t, states) -> (output_t, states)`.
+        step: `(x_t, states) -> (output_t, states, record_t)`, the record None where nobody listens.
         states: before the first step, nested as the cell has them.
-        sequences: (steps, batch, ...).
+        sequences: (steps, batch, ...), one tensor or several in a structure.
         mask: bool (steps, batch), True = keep; or None.
         zero_output: zeros (batch, output_size).
         reverse: start at the last step.
@@ -45,23 +45,26 @@ def masked_time_loop(
 
     Returns:
         All outputs (steps, batch, output_size), each at its own time, or else the output of the step
-        that came last (batch, output_size); and the last states.
+        that came last (batch, output_size); the last states; and the records of all steps, each of
+        their tensors (steps, batch, ...), of masked steps too.
     """
     holds_output = mask is not None and not zero_output_for_mask
 
-    def advance(carry: Any, x: Any) -> tuple[Any, Tensor | None]:
+    def advance(carry: Any, x: Any) -> tuple[Any, Any]:
         states, before = carry
         x_t, keep = (x, None) if mask is None else x
-        output, new_states = step(x_t, states)
+        output, new_states, record = step(x_t, states)
         if keep is not None:
             new_states = _where(keep, new_states, states)
             output = _where(keep, output, before if holds_output else zero_output)
         carried = output if holds_output or not return_sequences else before
-        return (new_states, carried), output if return_sequences else None
+        y = output if return_sequences else None
+        return (new_states, carried), y if record is None else (output, record)
 
     inputs = sequences if mask is None else (sequences, mask)
-    (states, last_output), outputs = loop(advance, (states, zero_output), inputs, reverse=reverse)
-    return outputs if return_sequences else last_output, states
+    (states, last_output), ys = loop(advance, (states, zero_output), inputs, reverse=reverse)
+    outputs, records = ys if isinstance(ys, tuple) else (ys, None)
+    return outputs if return_sequences else last_output, states, records
 
 
 def _where(keep: Tensor, new: Any, old: Any) -> Any:

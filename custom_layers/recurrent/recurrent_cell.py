@@ -72,6 +72,8 @@ class RecurrentCell(RecurrentDropout, keras.layers.Layer):
     """
 
     gates: int
+    gate_names: tuple[str, ...] = ()  # fields of the record, in the order of the kernel's slots
+    state_names: tuple[str, ...] = ("h",)  # likewise, in the order of the states
     draws_masks_in_inference = False  # called by itself, outside of a layer
     _masks_drawn_before_loop = False
     kernel: Any
@@ -189,7 +191,11 @@ class RecurrentCell(RecurrentDropout, keras.layers.Layer):
         return apply_mask(h, mask)
 
     def step(self, projected: Tensor, states: Sequence[Tensor], training: bool = False) -> Any:
-        """One time step: the record of all its intermediates, `h` the output among them."""
+        """One time step: the record of all its intermediates, `h` the output among them.
+
+        A cell of more states than `h` takes a keyword `<state>_probe` for each of them: zeros that are
+        added to it where it is computed, to differentiate by it.
+        """
         raise NotImplementedError
 
     def states_of(self, record: Any) -> list[Tensor]:
@@ -273,3 +279,12 @@ class RecurrentCell(RecurrentDropout, keras.layers.Layer):
             "recurrent_dropout": self.recurrent_dropout,
             "seed": self.seed,
         }
+
+
+def is_plain(cell: Any) -> bool:
+    """Whether a loop may run `project_inputs` and `step` in place of the cell's call."""
+    return (
+        isinstance(cell, RecurrentCell)
+        and type(cell).call is RecurrentCell.call
+        and cell.activity_regularizer is None
+    )

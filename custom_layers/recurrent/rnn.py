@@ -8,15 +8,17 @@ from keras import ops
 
 from custom_layers.core.protocols import Shape, Tensor, accepts, output_size_of
 from custom_layers.core.shape_check import require, require_shape
+from custom_layers.core.taps import listener_of
 from custom_layers.recurrent.dropout_masks import (
     draw_dropout_masks,
     reset_dropout_masks,
     take_over_dropout_masks,
 )
 from custom_layers.recurrent.masked_time_loop import CellStep, masked_time_loop
-from custom_layers.recurrent.recurrent_cell import RecurrentCell
+from custom_layers.recurrent.recurrent_cell import RecurrentCell, is_plain
 from custom_layers.recurrent.stacked_rnn_cells import StackedRNNCells
 from custom_layers.recurrent.time_loop import time_loop, unrolled_time_loop
+from custom_layers.recurrent.watched_loop import WatchedLoop, can_be_watched
 
 
 class Untracked:
@@ -222,18 +224,27 @@ class RNN(keras.layers.Layer):
         inputs = _exchange_batch_and_steps(sequences)
         if mask is not None:
             mask = ops.cast(ops.transpose(mask, (1, 0)), "bool")
-        step, inputs = self._cell_step(inputs, training)
-        outputs, states = masked_time_loop(
+        listener = listener_of(self, sequences) if can_be_watched(self.cell) else None
+        if listener is None:
+            step, inputs = self._cell_step(inputs, training)
+            zero_output = self._zero_output(step, inputs, initial_state)
+        else:
+            watched = WatchedLoop(self, listener, inputs, training)
+            step, inputs = watched.step, watched.inputs
+            zero_output = watched.zero_output
+        outputs, states, records = masked_time_loop(
             step,
             initial_state,
             inputs,
             mask,
-            zero_output=self._zero_output(step, inputs, initial_state),
+            zero_output=zero_output,
             reverse=self.go_backwards,
             return_sequences=self.return_sequences,
             zero_output_for_mask=self.zero_output_for_mask,
             loop=unrolled_time_loop if self.unroll else time_loop,
         )
+        if listener is not None:
+            watched.hand_over(records, mask)
         if self.return_sequences:
             outputs = _exchange_batch_and_steps(outputs)
             if self.go_backwards:
@@ -243,12 +254,11 @@ class RNN(keras.layers.Layer):
     def _cell_step(self, inputs: Tensor, training: bool) -> tuple[CellStep, Tensor]:
         """What is left to do at each step, and the sequences that it reads."""
         cell = self.cell
-        is_plain = isinstance(cell, RecurrentCell) and type(cell).call is RecurrentCell.call
-        if is_plain and cell.activity_regularizer is None:
+        if is_plain(cell):
 
-            def own_step(projected: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, Any]:
+            def own_step(projected: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, Any, None]:
                 record = cell.step(projected, states, training)
-                return record.h, cell.states_of(record)
+                return record.h, cell.states_of(record), None
 
             inputs = ops.cast(inputs, cell.compute_dtype)
             return own_step, cell.project_inputs(inputs, training)
@@ -256,9 +266,9 @@ class RNN(keras.layers.Layer):
         run: Callable = cell if callable(cell) else cell.call
         options = {"training": training} if accepts(cell.call, "training") else {}
 
-        def foreign_step(x_t: Tensor, states: Any) -> tuple[Tensor, Any]:
+        def foreign_step(x_t: Tensor, states: Any) -> tuple[Tensor, Any, None]:
             output, new_states = run(x_t, states, **options)
-            return output, keras.tree.pack_sequence_as(states, keras.tree.flatten(new_states))
+            return output, keras.tree.pack_sequence_as(states, keras.tree.flatten(new_states)), None
 
         return foreign_step, inputs
 

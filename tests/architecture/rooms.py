@@ -9,6 +9,7 @@ SHARED = ("core",)
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "core": (),
     **dict.fromkeys(LAYER_FAMILIES, SHARED),
+    "debugging": SHARED,
     "data": SHARED,
     "training": SHARED,
     "decoding": SHARED,
@@ -18,8 +19,13 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 
 # The backends' own files; everything else in a layer family runs on any backend.
 KNOWS_A_BACKEND = {"recurrent/time_loop_tensorflow.py": "tensorflow"}
+NAMED_TUPLE = (
+    "_asdict",
+    "_fields",
+    "_replace",
+)  # its public methods, so named to spare field names
 RECOGNISED = ("keras.layers.StackedRNNCells",)  # asked for with isinstance, never built
-MAY_KNOW_TENSORFLOW = ("data", "training", "decoding", "comparison")
+MAY_KNOW_TENSORFLOW = ("debugging", "data", "training", "decoding", "comparison")
 BACKENDS = ("tensorflow", "jax", "torch")
 
 LONGEST_FILE = 400  # lines; longer ones hold a second idea

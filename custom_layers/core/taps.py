@@ -1,0 +1,97 @@
+"""Taps: where a layer offers what it computes on the way to whoever listens.
+
+A tap names an intermediate quantity q and is the identity, q' = q, unless a listener is installed.
+Then q' = q + p, where the probe p is zero everywhere: the values stay as they are, and
+
+    dL/dp = dL/dq', the total derivative of the loss by the quantity,
+
+which no other place shows once q is used more than once, as the state of a recurrent layer is. A layer
+holds no tape, writer or tensor of a call: it hands the quantity and its probe over and forgets them.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Protocol
+
+from keras import ops
+
+from custom_layers.core.protocols import Shape, Tensor
+
+
+class Listener(Protocol):
+    """What is told of the quantities. See `custom_layers.debugging.recorder`."""
+
+    def hears(self, layer: Any, value: Tensor) -> bool:
+        """Whether this call of this layer is listened to; `value` is any tensor of the call."""
+
+    def probe(self, shape: Shape, dtype: str) -> Tensor:
+        """Zeros of this shape, by which the loss can be differentiated."""
+
+    def keep(
+        self,
+        layer: Any,
+        name: str,
+        value: Tensor,
+        probe: Tensor,
+        mask: Tensor | None = None,
+        steps_first: bool = False,
+    ) -> None:
+        """A quantity, its name within the layer, and its probe.
+
+        `value` is (batch, ...), and (batch, steps, units) in a recurrent layer. `probe` has its shape,
+        or (steps, batch, units) with `steps_first`. `mask` is bool (batch, steps), False where the layer
+        took no step.
+        """
+
+
+class _Installed(threading.local):
+    listener: Listener | None = None
+
+
+_installed = _Installed()
+
+
+@contextmanager
+def listening(listener: Listener) -> Iterator[None]:
+    """Install a listener in this thread for the time of a `with` block, which may end in an error."""
+    if _installed.listener is not None:
+        raise RuntimeError(
+            "record: a recorder is listening already, and one inside another would take its taps. "
+            "End the outer block first, or read both from one recorder."
+        )
+    _installed.listener = listener
+    try:
+        yield
+    finally:
+        _installed.listener = None
+
+
+def listener_of(layer: Any, value: Tensor) -> Listener | None:
+    """Who listens to this call of this layer, if anyone; `value` is any tensor of the call."""
+    listener = _installed.listener
+    return listener if listener is not None and listener.hears(layer, value) else None
+
+
+Tap = Callable[[str, Tensor], Tensor]
+
+
+def untapped(name: str, value: Tensor) -> Tensor:
+    """What stands for a tap where a function is called by itself: the quantity as it is."""
+    return value
+
+
+def taps_of(layer: Any) -> Tap:
+    """The taps of a layer, for a function that computes on its behalf: `(name, value) -> value`."""
+    return partial(tap, layer)
+
+
+def tap(layer: Any, name: str, value: Tensor) -> Tensor:
+    """Offer a quantity. Returns it as it is, or with its probe added where somebody listens."""
+    listener = listener_of(layer, value)
+    if listener is None:
+        return value
+    probe = listener.probe(ops.shape(value), value.dtype)
+    listener.keep(layer, name, value, probe)
+    return value + probe

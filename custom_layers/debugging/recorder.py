@@ -1,0 +1,243 @@
+"""Record one step by hand: every gate, state and attention weight, and the loss's gradient by each.
+
+    with record(model) as trace, tf.GradientTape() as tape:
+        loss = loss_fn(labels, model(inputs))
+    recording = trace.read(tape, loss)
+    recording["encoder/gru/h"].gradient             # dL/dh_t, (batch, steps, units)
+
+Works eagerly and inside of `tf.function`. How a probe gives a total derivative: `core/taps.py`.
+"""
+
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+from typing import Any, NamedTuple
+
+import keras
+import tensorflow as tf
+
+from custom_layers.core import taps
+from custom_layers.core.protocols import Shape, Tensor
+
+# A probe is zeros times this: a tape watches what a trainable variable goes into, and no plain constant.
+# Made once, outside of any function that is being traced, where variables cannot be made.
+_ON_THE_TAPE = tf.Variable(1.0, dtype="float64", trainable=True, name="probe")
+
+
+class Quantity(NamedTuple):
+    """An intermediate quantity of one call. Steps stand where the layer has them: (batch, steps, units).
+
+    `gradient` is the total derivative of the loss. A gate of a recurrent cell (LSTM i, f, g, o; GRU z,
+    r, n) has its value after its activation and its gradient before it.
+    """
+
+    value: Tensor
+    gradient: Tensor
+    mask: (
+        Tensor | None
+    )  # bool (batch, steps), False where no step was taken; the gradient is 0 there
+
+    def gradient_norms(self) -> Tensor:
+        """|dL/dq_t| over batch and units, one for each step: (steps,).
+
+        Of attention scores (batch, heads, query_steps, key_steps) and weights: one for each query step.
+        """
+        steps = 1 if len(self.gradient.shape) <= 3 else len(self.gradient.shape) - 2
+        others = [axis for axis in range(len(self.gradient.shape)) if axis != steps]
+        return tf.sqrt(tf.reduce_sum(tf.square(tf.cast(self.gradient, "float64")), axis=others))
+
+
+class Recording(Mapping[str, Quantity]):
+    """The quantities of one step by name, `<layer>/<quantity>`, with the gradients of the weights.
+
+    Attributes:
+        loss: the loss that was differentiated.
+        weights: gradient of each trainable weight by its path; None if the loss does not reach it.
+        not_reached: the names of quantities and weights that the loss does not depend on.
+    """
+
+    def __init__(
+        self,
+        loss: Tensor,
+        quantities: dict[str, Quantity],
+        weights: dict[str, Tensor | None],
+        not_reached: list[str],
+    ) -> None:
+        self.loss = loss
+        self.weights = weights
+        self.not_reached = not_reached
+        self._quantities = quantities
+
+    def __getitem__(self, name: str) -> Quantity:
+        if name not in self._quantities:
+            known = ", ".join(self._quantities) or "none"
+            raise KeyError(f"recording: there is no quantity {name!r}. Recorded: {known}.")
+        return self._quantities[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._quantities)
+
+    def __len__(self) -> int:
+        return len(self._quantities)
+
+    def gradient_norms(self) -> dict[str, Tensor]:
+        """|dL/dq_t| of each quantity, (steps,)."""
+        return {name: quantity.gradient_norms() for name, quantity in self.items()}
+
+    def __repr__(self) -> str:
+        rows = [f"{'quantity':<40} {'value':<20} |dL/dq|"]
+        for name, quantity in self.items():
+            norm = tf.norm(tf.cast(quantity.gradient, "float64"))
+            shown = f"{float(norm):.3e}" if tf.executing_eagerly() else "in a graph"
+            rows.append(f"{name:<40} {tuple(quantity.value.shape)!s:<20} {shown}")
+        if self.not_reached:
+            rows.append("the loss does not depend on: " + ", ".join(self.not_reached))
+        return "\n".join(rows)
+
+
+class _Kept(NamedTuple):
+    value: Tensor
+    probe: Tensor
+    mask: Tensor | None
+    steps_first: bool
+
+
+class Trace:
+    """Listens to the taps of one model for the time of a `with` block; made by `record`."""
+
+    def __init__(self, model: keras.Model) -> None:
+        self.model = model
+        self._names = names_of_layers(model)
+        self._kept: dict[str, _Kept] = {}
+        self._listening: Any = None
+        self._begun = False
+        self._graph: Any = None
+
+    def __enter__(self) -> "Trace":
+        if self._begun:
+            raise RuntimeError(
+                "record: a recorder records one block. Make a new one: record(model)."
+            )
+        self._begun = True
+        self._graph = _current_graph()
+        self._listening = taps.listening(self)
+        self._listening.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._listening.__exit__(kind, error, traceback)
+
+    # -- what the taps call ----------------------------------------------------------------------
+
+    def hears(self, layer: Any, value: Tensor) -> bool:
+        """Layers of the model, when it computes where the block began: not inside of another trace."""
+        symbolic = isinstance(value, keras.KerasTensor)
+        return not symbolic and id(layer) in self._names and _current_graph() is self._graph
+
+    def probe(self, shape: Shape, dtype: Any) -> Tensor:
+        """Zeros that the user's tape sees."""
+        dtype = keras.backend.standardize_dtype(dtype)
+        return tf.zeros(shape, dtype) * tf.cast(_ON_THE_TAPE, dtype)
+
+    def keep(
+        self,
+        layer: Any,
+        name: str,
+        value: Tensor,
+        probe: Tensor,
+        mask: Tensor | None = None,
+        steps_first: bool = False,
+    ) -> None:
+        """A second call of a layer is kept as `<layer>:2/<quantity>`, and so on."""
+        path, count = self._names[id(layer)], 1
+        while f"{_counted(path, count)}/{name}" in self._kept:
+            count += 1
+        self._kept[f"{_counted(path, count)}/{name}"] = _Kept(value, probe, mask, steps_first)
+
+    # -- what the user calls ---------------------------------------------------------------------
+
+    def read(self, tape: tf.GradientTape, loss: Tensor) -> Recording:
+        """Differentiate the loss by all that was recorded, and by the weights, in one go.
+
+        Args:
+            tape: open while the model was called and the loss computed. It answers once, unless it is
+                persistent: the gradients of the weights come with the recording.
+            loss: a tensor; the sum of its entries is differentiated.
+
+        Raises:
+            RuntimeError: nothing was recorded, or the tape has answered before.
+        """
+        if not self._kept:
+            raise RuntimeError(
+                "record: nothing was recorded. Call the model inside the block, with record(model) "
+                "and tf.GradientTape() in one `with` statement."
+            )
+        weights = list(self.model.trainable_variables)
+        sources = [kept.probe for kept in self._kept.values()] + [w.value for w in weights]
+        try:
+            found = tape.gradient(loss, sources)
+        except RuntimeError as error:
+            if "persistent" not in str(error):
+                raise
+            raise RuntimeError(
+                "record: this tape has answered before. Take the gradients of the weights from the "
+                "recording, recording.weights, or open tf.GradientTape(persistent=True)."
+            ) from None
+        not_reached = []
+        quantities = {}
+        for (name, kept), gradient in zip(self._kept.items(), found, strict=False):
+            if gradient is None:
+                not_reached.append(name)
+                gradient = tf.zeros_like(kept.probe)
+            if kept.steps_first:
+                gradient = tf.transpose(gradient, (1, 0, 2))
+            quantities[name] = Quantity(kept.value, gradient, kept.mask)
+        paths = [w.path.removeprefix(f"{self.model.name}/") for w in weights]
+        by_weight = dict(zip(paths, found[len(self._kept) :], strict=True))
+        not_reached += [path for path, gradient in by_weight.items() if gradient is None]
+        return Recording(loss, quantities, by_weight, not_reached)
+
+    def gradient_norms(self, tape: tf.GradientTape, loss: Tensor) -> dict[str, Tensor]:
+        """|dL/dq_t| of each quantity, (steps,). Raises as `read` does."""
+        return self.read(tape, loss).gradient_norms()
+
+
+def record(model: keras.Model) -> Trace:
+    """Listen to one model in a `with` block: see this file's beginning.
+
+    Raises:
+        TypeError: `model` is no keras.Model or keras.Layer.
+        RuntimeError: a recorder in a recorder, or one that is used for a second block.
+    """
+    if not isinstance(model, keras.layers.Layer):
+        raise TypeError(
+            f"record: `model` must be a keras.Model or a layer. Received: {type(model).__name__}. "
+            "Pass the model that is called inside the block."
+        )
+    return Trace(model)
+
+
+def names_of_layers(model: keras.layers.Layer) -> dict[int, str]:
+    """`id(layer)` to the layer's name, with those of the layers that it lies in, but not the model's."""
+    names = {id(model): model.name}
+
+    def name(parent: Any, prefix: str) -> None:
+        for layer in parent._layers:  # Keras has no public way that finds every layer
+            if id(layer) not in names:
+                names[id(layer)] = prefix + layer.name
+                name(layer, f"{prefix}{layer.name}/")
+
+    name(model, "")
+    return names
+
+
+def _counted(path: str, count: int) -> str:
+    return path if count == 1 else f"{path}:{count}"
+
+
+def _current_graph() -> Any:
+    return None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
