@@ -37,12 +37,13 @@ class Listener(Protocol):
         probe: Tensor,
         mask: Tensor | None = None,
         steps_first: bool = False,
+        backwards: bool = False,
     ) -> None:
         """A quantity, its name within the layer, and its probe.
 
         `value` is (batch, ...), and (batch, steps, units) in a recurrent layer. `probe` has its shape,
         or (steps, batch, units) with `steps_first`. `mask` is bool (batch, steps), False where the layer
-        took no step.
+        took no step; `backwards` if it took the last step first.
         """
 
 

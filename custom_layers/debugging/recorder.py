@@ -27,14 +27,15 @@ class Quantity(NamedTuple):
     """An intermediate quantity of one call. Steps stand where the layer has them: (batch, steps, units).
 
     `gradient` is the total derivative of the loss. A gate of a recurrent cell (LSTM i, f, g, o; GRU z,
-    r, n) has its value after its activation and its gradient before it.
+    r, n) has its value after its activation and its gradient before it. Where `mask`, bool (batch,
+    steps), is False no step was taken, and the gradient is 0. `backwards` is True in a layer that took
+    the last step first.
     """
 
     value: Tensor
     gradient: Tensor
-    mask: (
-        Tensor | None
-    )  # bool (batch, steps), False where no step was taken; the gradient is 0 there
+    mask: Tensor | None = None
+    backwards: bool = False
 
     def gradient_norms(self) -> Tensor:
         """|dL/dq_t| over batch and units, one for each step: (steps,).
@@ -99,6 +100,7 @@ class _Kept(NamedTuple):
     probe: Tensor
     mask: Tensor | None
     steps_first: bool
+    backwards: bool
 
 
 class Trace:
@@ -151,12 +153,15 @@ class Trace:
         probe: Tensor,
         mask: Tensor | None = None,
         steps_first: bool = False,
+        backwards: bool = False,
     ) -> None:
         """A second call of a layer is kept as `<layer>:2/<quantity>`, and so on."""
         path, count = self._names[id(layer)], 1
         while f"{_counted(path, count)}/{name}" in self._kept:
             count += 1
-        self._kept[f"{_counted(path, count)}/{name}"] = _Kept(value, probe, mask, steps_first)
+        self._kept[f"{_counted(path, count)}/{name}"] = _Kept(
+            value, probe, mask, steps_first, backwards
+        )
 
     # -- what the user calls ---------------------------------------------------------------------
 
@@ -171,11 +176,6 @@ class Trace:
         Raises:
             RuntimeError: nothing was recorded, or the tape has answered before.
         """
-        if not self._kept:
-            raise RuntimeError(
-                "record: nothing was recorded. Call the model inside the block, with record(model) "
-                "and tf.GradientTape() in one `with` statement."
-            )
         weights = list(self.model.trainable_variables)
         sources = [kept.probe for kept in self._kept.values()] + [w.value for w in weights]
         try:
@@ -187,6 +187,11 @@ class Trace:
                 "record: this tape has answered before. Take the gradients of the weights from the "
                 "recording, recording.weights, or open tf.GradientTape(persistent=True)."
             ) from None
+        if all(gradient is None for gradient in found):
+            raise RuntimeError(
+                "record: nothing was recorded that this loss depends on. Call the model inside the "
+                "block, with record(model) and tf.GradientTape() in one `with` statement."
+            )
         not_reached = []
         quantities = {}
         for (name, kept), gradient in zip(self._kept.items(), found, strict=False):
@@ -195,7 +200,7 @@ class Trace:
                 gradient = tf.zeros_like(kept.probe)
             if kept.steps_first:
                 gradient = tf.transpose(gradient, (1, 0, 2))
-            quantities[name] = Quantity(kept.value, gradient, kept.mask)
+            quantities[name] = Quantity(kept.value, gradient, kept.mask, kept.backwards)
         paths = [w.path.removeprefix(f"{self.model.name}/") for w in weights]
         by_weight = dict(zip(paths, found[len(self._kept) :], strict=True))
         not_reached += [path for path, gradient in by_weight.items() if gradient is None]

@@ -29,6 +29,7 @@ class RecurrentDropout:
     recurrent_dropout: float
     dropout_mask_count: int | None = None
     masks_drawn_by_layer: bool = False  # True once a layer of ours runs this cell
+    told_of_sequences: bool = False  # True once somebody else has said that a sequence begins
     seed_generator: keras.random.SeedGenerator
     _dropout_mask: Mask = None
     _recurrent_dropout_mask: Mask = None
@@ -47,6 +48,7 @@ class RecurrentDropout:
 
     def reset_dropout_mask(self) -> None:
         """Forget the mask of the inputs: the next sequence draws its own."""
+        self.told_of_sequences = True
         self._dropout_mask = None
 
     def reset_recurrent_dropout_mask(self) -> None:

@@ -75,7 +75,6 @@ class RecurrentCell(RecurrentDropout, keras.layers.Layer):
     gate_names: tuple[str, ...] = ()  # fields of the record, in the order of the kernel's slots
     state_names: tuple[str, ...] = ("h",)  # likewise, in the order of the states
     draws_masks_in_inference = False  # called by itself, outside of a layer
-    _masks_drawn_before_loop = False
     kernel: Any
     recurrent_kernel: Any
     bias: Any
@@ -228,20 +227,24 @@ class RecurrentCell(RecurrentDropout, keras.layers.Layer):
         masks = keras.tree.flatten((self._dropout_mask, self._recurrent_dropout_mask))
         sizes = [mask.shape[0] for mask in masks if mask is not None]
         if any(size not in (None, inputs.shape[0]) for size in sizes) and inputs.shape[0]:
-            reset_dropout_masks(self)
+            self._dropout_mask = self._recurrent_dropout_mask = None
 
     def _require_masks_of_this_sequence(self, inputs: Tensor) -> None:
-        """A compiled loop needs its masks before it begins: drawn inside, they would leak out of it."""
+        """A compiled loop needs its masks before it begins: drawn inside, they would leak out of it.
+
+        A cell that lies in no layer is called by the user, who may call it once and not in a loop.
+        """
         require(
             self.masks_drawn_by_layer
+            or self.told_of_sequences
             or not (self.dropout or self.recurrent_dropout)
-            or self._masks_drawn_before_loop
+            or self.path in (None, self.name)
             or not is_traced(inputs),
             self.name,
-            "a compiled loop over this cell with dropout must ask `get_initial_state` for its states, "
-            "and keras.layers.RNN with `initial_state=` or `stateful=True` does not",
+            "a compiled loop over this cell with dropout must begin with `get_initial_state`, and "
+            "keras.layers.RNN with `initial_state=` or `stateful=True` does not",
             f"dropout={self.dropout}, recurrent_dropout={self.recurrent_dropout}",
-            "Use custom_layers.RNN in its place, or no dropout.",
+            "Use custom_layers.RNN in its place; in a loop of your own, ask the cell for its states.",
         )
 
     def get_initial_state(self, batch_size: int | None = None) -> list[Tensor]:
@@ -254,7 +257,6 @@ class RecurrentCell(RecurrentDropout, keras.layers.Layer):
             reset_dropout_masks(self)
             self.get_dropout_mask(ops.ones((batch_size, self.kernel.shape[0]), self.compute_dtype))
             self.get_recurrent_dropout_mask(ops.ones((batch_size, self.units), self.compute_dtype))
-            self._masks_drawn_before_loop = True
         return [
             ops.zeros((batch_size, size), dtype=self.compute_dtype)
             for size in keras.tree.flatten(self.state_size)

@@ -113,7 +113,9 @@ class WatchedLoop:
                 value = ops.transpose(records[prefix + name], (1, 0, 2))
                 probe = self.probes[prefix + name]
                 self.listener.keep(
-                    self.layer, prefix + name, value, probe, batch_mask, steps_first=True
+                    *(self.layer, prefix + name, value, probe, batch_mask),
+                    steps_first=True,
+                    backwards=self.layer.go_backwards,
                 )
 
 

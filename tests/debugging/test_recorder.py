@@ -352,12 +352,20 @@ def test_nothing_recorded_and_no_model():
     with pytest.raises(TypeError, match=r"`model` must be a keras\.Model.*Received: str"):
         record("gru")
     model, x = small_model()
-    with record(model) as trace:
+    loss = tf.reduce_sum(model(x))
+    with record(model) as trace, tf.GradientTape() as tape:
         pass
-    with tf.GradientTape() as tape:
-        loss = tf.reduce_sum(model(x))
-    with pytest.raises(RuntimeError, match=r"nothing was recorded\. Call the model inside"):
+    with pytest.raises(RuntimeError, match=r"nothing was recorded.*Call the model inside"):
         trace.read(tape, loss)
+
+
+def test_a_model_of_keras_s_layers_shows_its_weights_gradients():
+    model = keras.Sequential([keras.Input((STEPS, FEATURES)), keras.layers.GRU(UNITS)])
+    with record(model) as trace, tf.GradientTape() as tape:
+        loss = tf.reduce_sum(model(normal(BATCH, STEPS, FEATURES, seed=1)))
+    recording = trace.read(tape, loss)
+    assert len(recording) == 0
+    assert len(recording.weights) == 3
 
 
 def test_a_name_that_was_not_recorded():

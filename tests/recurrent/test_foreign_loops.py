@@ -182,6 +182,34 @@ def test_a_compiled_foreign_loop_that_cannot_draw_masks_is_refused_in_one_line(c
     assert len(set(fit(custom_layers))) == 3
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="compiled with tf.function")
+def test_a_compiled_loop_of_the_user_s_own_begins_with_get_initial_state():
+    import tensorflow as tf
+
+    class Loop(keras.Model):
+        def __init__(self, begins):
+            super().__init__()
+            self.cell, self.begins = custom_layers.GRUCell(5, dropout=0.5, seed=3), begins
+
+        def build(self, shape):
+            self.cell.build((shape[0], shape[2]))
+
+        def call(self, sequences, training=False):
+            states = (
+                self.cell.get_initial_state(3) if self.begins else [np.zeros((3, 5), "float32")]
+            )
+            for t in range(6):
+                output, states = self.cell(sequences[:, t], states, training=training)
+            return output
+
+    model = build(lambda: Loop(begins=True))
+    run = tf.function(lambda: model(x, training=True))
+    assert not np.allclose(run(), run())
+    model = build(lambda: Loop(begins=False))
+    with pytest.raises(ValueError, match="ask the cell for its states"):
+        tf.function(lambda: model(x, training=True))()
+
+
 @pytest.mark.parametrize("return_sequences", [False, True])
 def test_a_cell_whose_output_is_wider_than_its_state(return_sequences):
     class Wide:
