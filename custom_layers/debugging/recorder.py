@@ -156,12 +156,8 @@ class Trace:
         backwards: bool = False,
     ) -> None:
         """A second call of a layer is kept as `<layer>:2/<quantity>`, and so on."""
-        path, count = self._names[id(layer)], 1
-        while f"{_counted(path, count)}/{name}" in self._kept:
-            count += 1
-        self._kept[f"{_counted(path, count)}/{name}"] = _Kept(
-            value, probe, mask, steps_first, backwards
-        )
+        path = _unused(self._names[id(layer)], self._kept, f"/{name}")
+        self._kept[f"{path}/{name}"] = _Kept(value, probe, mask, steps_first, backwards)
 
     # -- what the user calls ---------------------------------------------------------------------
 
@@ -201,8 +197,10 @@ class Trace:
             if kept.steps_first:
                 gradient = tf.transpose(gradient, (1, 0, 2))
             quantities[name] = Quantity(kept.value, gradient, kept.mask, kept.backwards)
-        paths = [w.path.removeprefix(f"{self.model.name}/") for w in weights]
-        by_weight = dict(zip(paths, found[len(self._kept) :], strict=True))
+        by_weight: dict[str, Tensor | None] = {}
+        for weight, gradient in zip(weights, found[len(self._kept) :], strict=True):
+            path = weight.path.removeprefix(f"{self.model.name}/")
+            by_weight[_unused(path, by_weight)] = gradient
         not_reached += [path for path, gradient in by_weight.items() if gradient is None]
         return Recording(loss, quantities, by_weight, not_reached)
 
@@ -240,8 +238,13 @@ def names_of_layers(model: keras.layers.Layer) -> dict[int, str]:
     return names
 
 
-def _counted(path: str, count: int) -> str:
-    return path if count == 1 else f"{path}:{count}"
+def _unused(path: str, used: Mapping[str, Any], after: str = "") -> str:
+    """The path, or `path:2`, `path:3`, ... where it is in use, with what comes after it, already."""
+    count, candidate = 1, path
+    while candidate + after in used:
+        count += 1
+        candidate = f"{path}:{count}"
+    return candidate
 
 
 def _current_graph() -> Any:

@@ -295,6 +295,24 @@ def test_names_of_nested_and_of_shared_layers():
     assert all(norms.shape == (STEPS,) for norms in recording.gradient_norms().values())
 
 
+def test_weights_of_one_name_are_kept_apart():
+    class Twice(keras.Model):
+        def __init__(self):
+            super().__init__(name="twice")
+            self.pair = [custom_layers.GRU(UNITS, name="same") for _ in range(2)]
+
+        def call(self, inputs):
+            return self.pair[0](inputs) + self.pair[1](inputs)
+
+    model = Twice()
+    model(normal(BATCH, STEPS, FEATURES, seed=1))
+    with record(model) as trace, tf.GradientTape() as tape:
+        loss = tf.reduce_sum(model(normal(BATCH, STEPS, FEATURES, seed=1)))
+    recording = trace.read(tape, loss)
+    assert len(recording.weights) == 6
+    assert [name for name in recording if name.endswith("/h")] == ["same/h", "same:2/h"]
+
+
 def test_other_models_are_not_heard():
     model, x = small_model()
     other, _ = small_model()
