@@ -10,7 +10,7 @@ holds no tape, writer or tensor of a call: it hands the quantity and its probe o
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Protocol
@@ -73,6 +73,15 @@ def listener_of(layer: Any, value: Tensor) -> Listener | None:
     """Who listens to this call of this layer, if anyone; `value` is any tensor of the call."""
     listener = _installed.listener
     return listener if listener is not None and listener.hears(layer, value) else None
+
+
+def unused_name(name: str, used: Container[str], after: str = "") -> str:
+    """The name, or `name:2`, `name:3`, ... where it is in use, with what comes after it, already."""
+    count, candidate = 1, name
+    while candidate + after in used:
+        count += 1
+        candidate = f"{name}:{count}"
+    return candidate
 
 
 Tap = Callable[[str, Tensor], Tensor]

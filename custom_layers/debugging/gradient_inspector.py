@@ -121,7 +121,7 @@ class GradientInspector(keras.callbacks.Callback):
         scalars = {"loss/probe": tf.cast(recording.loss, "float32") / scale}
         histograms, squares = {}, []
         for path, gradient in recording.weights.items():
-            if gradient is None:  # the loss does not reach it: no gradient is a gradient of zero
+            if gradient is None:  # the loss does not reach it: it has no chart
                 continue
             gradient = tf.cast(tf.convert_to_tensor(gradient), "float32") / scale
             statistics = gradient_statistics(gradient)
@@ -129,7 +129,7 @@ class GradientInspector(keras.callbacks.Callback):
             scalars |= {f"{path}/gradient_{name}": value for name, value in statistics.items()}
             if self.histograms:
                 histograms[f"{path}/gradient"] = gradient
-        scalars["all_weights/gradient_norm"] = tf.sqrt(tf.add_n(squares))
+        scalars["all_weights/gradient_norm"] = tf.sqrt(sum(squares, tf.constant(0.0)))
         for name, quantity in recording.items():
             gradient = tf.cast(quantity.gradient, "float32") / scale
             for measure, value in gradient_statistics(gradient).items():

@@ -156,7 +156,7 @@ class Trace:
         backwards: bool = False,
     ) -> None:
         """A second call of a layer is kept as `<layer>:2/<quantity>`, and so on."""
-        path = _unused(self._names[id(layer)], self._kept, f"/{name}")
+        path = taps.unused_name(self._names[id(layer)], self._kept, f"/{name}")
         self._kept[f"{path}/{name}"] = _Kept(value, probe, mask, steps_first, backwards)
 
     # -- what the user calls ---------------------------------------------------------------------
@@ -200,7 +200,7 @@ class Trace:
         by_weight: dict[str, Tensor | None] = {}
         for weight, gradient in zip(weights, found[len(self._kept) :], strict=True):
             path = weight.path.removeprefix(f"{self.model.name}/")
-            by_weight[_unused(path, by_weight)] = gradient
+            by_weight[taps.unused_name(path, by_weight)] = gradient
         not_reached += [path for path, gradient in by_weight.items() if gradient is None]
         return Recording(loss, quantities, by_weight, not_reached)
 
@@ -236,15 +236,6 @@ def names_of_layers(model: keras.layers.Layer) -> dict[int, str]:
 
     name(model, "")
     return names
-
-
-def _unused(path: str, used: Mapping[str, Any], after: str = "") -> str:
-    """The path, or `path:2`, `path:3`, ... where it is in use, with what comes after it, already."""
-    count, candidate = 1, path
-    while candidate + after in used:
-        count += 1
-        candidate = f"{path}:{count}"
-    return candidate
 
 
 def _current_graph() -> Any:

@@ -215,12 +215,16 @@ class RecurrentCell(RecurrentDropout, keras.layers.Layer):
         self._drop_stale_masks(inputs)
         if training:
             self._require_masks_of_this_sequence(inputs)
-        if self.draws_masks_in_inference and (training or not is_traced(inputs)):
+        if self.draws_masks_in_inference and self._drops and (training or not is_traced(inputs)):
             self.get_dropout_mask(inputs)
             self.get_recurrent_dropout_mask(state_list[0])
         record = self.step(self.project_inputs(inputs, training), state_list, training)
         new_states = self.states_of(record)
         return record.h, new_states if is_nested else new_states[0]
+
+    @property
+    def _drops(self) -> bool:
+        return self.dropout > 0 or self.recurrent_dropout > 0
 
     def _drop_stale_masks(self, inputs: Tensor) -> None:
         """A mask of another batch size is left over from another batch."""
@@ -237,7 +241,7 @@ class RecurrentCell(RecurrentDropout, keras.layers.Layer):
         require(
             self.masks_drawn_by_layer
             or self.told_of_sequences
-            or not (self.dropout or self.recurrent_dropout)
+            or not self._drops
             or self.path in (None, self.name)
             or not is_traced(inputs),
             self.name,

@@ -224,7 +224,9 @@ class RNN(keras.layers.Layer):
         inputs = _exchange_batch_and_steps(sequences)
         if mask is not None:
             mask = ops.cast(ops.transpose(mask, (1, 0)), "bool")
-        listener = listener_of(self, sequences) if can_be_watched(self.cell) else None
+        listener = listener_of(self, sequences)
+        if listener is not None and not can_be_watched(self.cell):
+            listener = None
         if listener is None:
             step, inputs = self._cell_step(inputs, training)
             zero_output = self._zero_output(step, inputs, initial_state)

@@ -16,7 +16,7 @@ import keras
 from keras import ops
 
 from custom_layers.core.protocols import Tensor, output_size_of
-from custom_layers.core.taps import Listener
+from custom_layers.core.taps import Listener, unused_name
 from custom_layers.recurrent.recurrent_cell import RecurrentCell, is_plain
 from custom_layers.recurrent.stacked_rnn_cells import StackedRNNCells
 
@@ -33,8 +33,10 @@ class WatchedCell(NamedTuple):
 def watched_cells(cell: Any) -> Iterator[WatchedCell]:
     """The cell, or the cells of a stack, named after the cells."""
     if type(cell) is StackedRNNCells:
+        names: list[str] = []
         for inner in cell.cells:
-            yield WatchedCell(f"{inner.name}/", inner)
+            names.append(unused_name(inner.name, names))
+            yield WatchedCell(f"{names[-1]}/", inner)
     else:
         yield WatchedCell("", cell)
 

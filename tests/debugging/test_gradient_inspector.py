@@ -146,6 +146,18 @@ def test_several_inputs_losses_and_sample_weights(tmp_path):
     assert scalars(tmp_path, "lstm/c/gradient_norm")[0] > 0
 
 
+def test_frozen_weights_have_no_chart_and_states_still_do(tmp_path):
+    model = make()
+    model.trainable = False
+    model.compile("sgd", "mse")
+    inspector = GradientInspector(tmp_path, PROBE)
+    inspector.set_model(model)
+    inspector.on_train_begin()
+    assert scalars(tmp_path, "all_weights/gradient_norm")[0] == 0
+    assert scalars(tmp_path, "gru/h/gradient_norm")[0] > 0
+    assert "dense/kernel/gradient_norm" not in events(tmp_path).Tags()["tensors"]
+
+
 def test_a_nan_is_shown_and_not_dropped(tmp_path):
     model = make()
     bad = PROBE[0].copy()

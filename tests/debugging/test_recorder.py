@@ -161,9 +161,15 @@ def test_both_directions_of_bidirectional(masked):
             np.testing.assert_allclose(got, run.stacked(name, wanted[name]), rtol=0, atol=1e-10)
 
 
-def test_all_cells_of_a_stack():
+@pytest.mark.parametrize("names", [("low", "high"), ("same", "same")], ids=str)
+@pytest.mark.parametrize("unroll", [False, True], ids=["", "unrolled"])
+def test_all_cells_of_a_stack(names, unroll):
     layer = custom_layers.RNN(
-        [custom_layers.LSTMCell(UNITS, name="low"), custom_layers.GRUCell(UNITS, name="high")]
+        [
+            custom_layers.LSTMCell(UNITS, name=names[0]),
+            custom_layers.GRUCell(UNITS, name=names[1]),
+        ],
+        unroll=unroll,
     )
     x = tf.constant(normal(BATCH, STEPS, FEATURES, seed=1))
     layer(x)
@@ -179,8 +185,9 @@ def test_all_cells_of_a_stack():
         loss = tf.reduce_sum(last * cotangent)
     wanted = tape.gradient(loss, {"low": low.kept, "high": high.kept})
     for cell, run in {"low": low, "high": high}.items():
+        shown = cell if names[0] != names[1] else {"low": "same", "high": "same:2"}[cell]
         for name in run.kept:
-            got = recording[f"{layer.name}/{cell}/{name}"].gradient
+            got = recording[f"{layer.name}/{shown}/{name}"].gradient
             np.testing.assert_allclose(
                 got, run.stacked(name, wanted[cell][name]), rtol=0, atol=1e-10
             )
