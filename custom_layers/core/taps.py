@@ -38,12 +38,14 @@ class Listener(Protocol):
         mask: Tensor | None = None,
         steps_first: bool = False,
         backwards: bool = False,
+        steps_axis: int | None = 1,
     ) -> None:
         """A quantity, its name within the layer, and its probe.
 
         `value` is (batch, ...), and (batch, steps, units) in a recurrent layer. `probe` has its shape,
         or (steps, batch, units) with `steps_first`. `mask` is bool (batch, steps), False where the layer
-        took no step; `backwards` if it took the last step first.
+        took no step; `backwards` if it took the last step first. `steps_axis` is the axis of `value`
+        that is time, None if none is.
         """
 
 
@@ -98,10 +100,13 @@ def taps_of(layer: Any) -> Tap:
 
 
 def tap(layer: Any, name: str, value: Tensor) -> Tensor:
-    """Offer a quantity. Returns it as it is, or with its probe added where somebody listens."""
+    """Offer a quantity (..., query_steps, n), as attention has them.
+
+    Returns it as it is, or with its probe added where somebody listens.
+    """
     listener = listener_of(layer, value)
     if listener is None:
         return value
     probe = listener.probe(ops.shape(value), value.dtype)
-    listener.keep(layer, name, value, probe)
+    listener.keep(layer, name, value, probe, steps_axis=-2)
     return value + probe

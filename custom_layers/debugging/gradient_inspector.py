@@ -9,28 +9,37 @@ function stays as it is, node for node.
 """
 
 import os
-import pathlib
-import tempfile
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from custom_layers.core.protocols import Tensor
-from custom_layers.debugging.measures.gradient_statistics import gradient_statistics
-from custom_layers.debugging.measures.vanishing_ratio import vanishing_ratio
-from custom_layers.debugging.recorder import Recording, record
+from custom_layers.core.shape_check import require
+from custom_layers.debugging.log_folder import drop_events_after, writable_folder
+from custom_layers.debugging.measurements import Measurements
+from custom_layers.debugging.measures.noise_scale import NoiseScale
+from custom_layers.debugging.measures.update_ratio import update_ratio
+from custom_layers.debugging.probe_pass import ProbePass, checked_probe
+from custom_layers.debugging.recorder import names_of_weights
 from custom_layers.debugging.schedules import Every
+from custom_layers.debugging.tensorboard_writer import TensorBoardWriter
+
+LOOKS_BETWEEN_NOISE_SCALES = 10  # it takes half a pass more
 
 
 class GradientInspector(keras.callbacks.Callback):
     """Write the gradients of a probe batch to TensorBoard, every so many training steps.
 
     Of every model: each trainable weight's gradient (norm, mean, largest entry, share of zeros and of
-    NaN or inf, histogram), the norm of all gradients together, and the loss. Of our layers also: the
-    same of each gate before its activation, each state, and the attention scores and weights; and for
-    each state the vanishing ratio |dL/dh_1| / |dL/dh_T|. A look leaves the model as it found it: seed
-    generators, moving averages and metrics are put back.
+    NaN or inf, histogram, angle to the last look's) and how far a step moves it; the same statistics of
+    each layer's output; the norm of all gradients together before and after clipping, the gradient
+    noise scale, and the loss. Of our layers also: each gate before its activation and how saturated it
+    is, each state, and the attention scores and weights; by time step, and for each state the vanishing
+    ratio |dL/dh_1| / |dL/dh_T|. What each measure is, `measurements.py` and `measures/` say.
+
+    A look leaves the model as it found it: seed generators, moving averages and metrics are put back.
+    A training that goes on from a checkpoint goes on in the same log, without a gap or a repeated step.
 
     Args:
         log_dir: folder of the run; made if it is missing.
@@ -40,8 +49,8 @@ class GradientInspector(keras.callbacks.Callback):
         training: whether the probe runs as in training, with dropout.
 
     Raises:
-        ValueError: `every` below 1; a probe that is no such tuple; a `log_dir` that is a file or cannot
-            be written; at the start of training, a model that is not compiled.
+        ValueError: `every` below 1; a probe that is no such tuple or is ragged; a `log_dir` that is a
+            file or cannot be written; at the start of training, a model that is not compiled.
     """
 
     def __init__(
@@ -54,38 +63,45 @@ class GradientInspector(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         self.schedule = Every(every)
-        if not isinstance(probe, (tuple, list)) or len(probe) not in (2, 3):
-            raise ValueError(
-                "GradientInspector: `probe` must be (x, y) or (x, y, sample_weight). Received: "
-                f"{type(probe).__name__}. Take a batch of the data: probe=(x[:64], y[:64])."
-            )
-        self.probe = tuple(probe)
-        self.log_dir = _writable_folder(log_dir)
+        self.probe = checked_probe(probe, "GradientInspector")
+        self.log_dir = writable_folder(log_dir, "GradientInspector", "log_dir")
         self.histograms = histograms
         self.training = training
         self._writer: Any = None
-        self._look: Any = None
+        self._probe_pass: Any = None
+        self._noise_scale = NoiseScale()
+        self._looks = 0
         self._before = 0
+        self._weights_before: list[Tensor] | None = None
 
     # -- what Keras calls ------------------------------------------------------------------------
 
     def on_train_begin(self, logs: Any = None) -> None:
-        if not getattr(self.model, "compiled", False):
-            raise ValueError(
-                f"GradientInspector: the model {self.model.name!r} is not compiled, and has no loss. "
-                "Call model.compile(optimizer, loss) first."
-            )
-        self._writer = tf.summary.create_file_writer(str(self.log_dir))
-        self._look = tf.function(self._measure)
+        require(
+            getattr(self.model, "compiled", False),
+            "GradientInspector",
+            "a model that is not compiled has no loss",
+            f"model={self.model.name!r}",
+            "Call model.compile(optimizer, loss) first.",
+        )
         self._before = self._step()
-        if self._before == 0:
+        last = drop_events_after(self.log_dir, self._before)
+        self._writer = TensorBoardWriter(self.log_dir)
+        if self._probe_pass is None or self._probe_pass.model is not self.model:
+            self._probe_pass = ProbePass(self.model, self.probe, self.training, self.histograms)
+        if self._before % self.schedule.steps == 0 and last != self._before:
             self.look()
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        soonest = self._before + self.model.steps_per_execution
+        if self.schedule.is_due(soonest, self._before):
+            self._weights_before = [tf.identity(w.value) for w in self.model.trainable_variables]
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         step = self._step()
         if self.schedule.is_due(step, self._before):
             self.look()
-        self._before = step
+        self._before, self._weights_before = step, None
 
     def on_train_end(self, logs: Any = None) -> None:
         if self._writer is not None:
@@ -95,76 +111,38 @@ class GradientInspector(keras.callbacks.Callback):
 
     def look(self) -> None:
         """Measure the probe batch now, and write the measures at the optimizer's step."""
-        model = self.model
-        if not model.built:
-            model(self.probe[0])
-        kept = [*model.non_trainable_variables, *model.metrics_variables]
-        values = [tf.identity(variable.value) for variable in kept]
-        try:
-            scalars, histograms = self._look()
-        finally:
-            for variable, value in zip(kept, values, strict=True):
-                variable.assign(value)
+        measured = self._probe_pass()
+        scalars = measured.scalars | self._update_ratios() | self._noise_scale_of(measured)
+        scalars["optimizer/learning_rate"] = float(self.model.optimizer.learning_rate)
+        not_yet = {
+            tag for tag in scalars if self._looks == 0 and tag.endswith("angle_to_last_look")
+        }
         step = self._step()
-        with self._writer.as_default():
-            for tag, value in scalars.items():
-                tf.summary.scalar(tag, value, step=step)
-            for tag, value in histograms.items():
-                tf.summary.histogram(tag, value, step=step)
+        written = {tag: value for tag, value in scalars.items() if tag not in not_yet}
+        self._writer.numbers(step, written, measured.series, measured.histograms)
         self._writer.flush()  # a crash keeps all that was seen before it
+        self._looks += 1
+
+    def _update_ratios(self) -> dict[str, float]:
+        """By weight: how far the training steps of this execution, usually one, moved it."""
+        if self._weights_before is None:
+            return {}
+        after = [w.value for w in self.model.trainable_variables]
+        ratios = _all_update_ratios(self._weights_before, after).numpy().tolist()
+        names = names_of_weights(self.model)
+        return {f"{name}/update_ratio": r for name, r in zip(names, ratios, strict=True)}
+
+    def _noise_scale_of(self, measured: Measurements) -> dict[str, float]:
+        if self._looks % LOOKS_BETWEEN_NOISE_SCALES:
+            return {}
+        pair = self._probe_pass.noise_and_signal(measured.scalars["all_weights/gradient_norm"])
+        return {} if pair is None else {"all_weights/noise_scale": self._noise_scale.update(*pair)}
 
     def _step(self) -> int:
         return int(self.model.optimizer.iterations)
 
-    def _measure(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        recording, scale = self._record()
-        scalars = {"loss/probe": tf.cast(recording.loss, "float32") / scale}
-        histograms, squares = {}, []
-        for path, gradient in recording.weights.items():
-            if gradient is None:  # the loss does not reach it: it has no chart
-                continue
-            gradient = tf.cast(tf.convert_to_tensor(gradient), "float32") / scale
-            statistics = gradient_statistics(gradient)
-            squares.append(tf.square(statistics["norm"]))
-            scalars |= {f"{path}/gradient_{name}": value for name, value in statistics.items()}
-            if self.histograms:
-                histograms[f"{path}/gradient"] = gradient
-        scalars["all_weights/gradient_norm"] = tf.sqrt(sum(squares, tf.constant(0.0)))
-        for name, quantity in recording.items():
-            gradient = tf.cast(quantity.gradient, "float32") / scale
-            for measure, value in gradient_statistics(gradient).items():
-                scalars[f"{name}/gradient_{measure}"] = value
-            if name.rpartition("/")[2] in ("h", "c"):
-                ratio = vanishing_ratio(gradient, quantity.mask, quantity.backwards)
-                scalars[f"{name}/vanishing_ratio"] = tf.cast(ratio, "float32")
-        return scalars, histograms
 
-    def _record(self) -> tuple[Recording, Tensor]:
-        """The probe's recording, and what its gradients are too large by: 1 but in float16."""
-        model, (x, y, *weight) = self.model, self.probe
-        with record(model) as trace, tf.GradientTape() as tape:
-            prediction = model(x, training=self.training)
-            loss = model.compute_loss(
-                x=x,
-                y=y,
-                y_pred=prediction,
-                sample_weight=weight[0] if weight else None,
-                training=self.training,
-            )
-            scaled = model.optimizer.scale_loss(loss)
-        scale = tf.cast(model.optimizer.scale_loss(tf.ones((), "float32")), "float32")
-        return trace.read(tape, scaled), scale
-
-
-def _writable_folder(log_dir: Any) -> pathlib.Path:
-    folder = pathlib.Path(log_dir)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise ValueError(
-            "GradientInspector: `log_dir` must be a folder that can be written. Received: "
-            f"log_dir={str(log_dir)!r} ({error.strerror}). Choose another one."
-        ) from None
-    return folder
+@tf.function(reduce_retracing=True)
+def _all_update_ratios(before: list[Tensor], after: list[Tensor]) -> Tensor:
+    ratios = [update_ratio(b, a) for b, a in zip(before, after, strict=True)]
+    return tf.stack(ratios) if ratios else tf.zeros([0])

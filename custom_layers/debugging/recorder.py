@@ -9,6 +9,7 @@ Works eagerly and inside of `tf.function`. How a probe gives a total derivative:
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -17,6 +18,8 @@ import tensorflow as tf
 
 from custom_layers.core import taps
 from custom_layers.core.protocols import Shape, Tensor
+from custom_layers.debugging.hooks import call_hooks
+from custom_layers.debugging.layer_outputs import tapped_outputs
 
 # A probe is zeros times this: a tape watches what a trainable variable goes into, and no plain constant.
 # Made once, outside of any function that is being traced, where variables cannot be made.
@@ -29,21 +32,21 @@ class Quantity(NamedTuple):
     `gradient` is the total derivative of the loss. A gate of a recurrent cell (LSTM i, f, g, o; GRU z,
     r, n) has its value after its activation and its gradient before it. Where `mask`, bool (batch,
     steps), is False no step was taken, and the gradient is 0. `backwards` is True in a layer that took
-    the last step first.
+    the last step first. `steps_axis` is the axis that is time: that of the query in attention's (batch,
+    heads, query_steps, key_steps), and None in a layer's `output`, which may be of any kind.
     """
 
     value: Tensor
     gradient: Tensor
     mask: Tensor | None = None
     backwards: bool = False
+    steps_axis: int | None = 1
 
     def gradient_norms(self) -> Tensor:
-        """|dL/dq_t| over batch and units, one for each step: (steps,).
-
-        Of attention scores (batch, heads, query_steps, key_steps) and weights: one for each query step.
-        """
-        steps = 1 if len(self.gradient.shape) <= 3 else len(self.gradient.shape) - 2
-        others = [axis for axis in range(len(self.gradient.shape)) if axis != steps]
+        """|dL/dq_t| over all other axes, one for each step: (steps,); without steps one for all: ()."""
+        rank = len(self.gradient.shape)
+        steps = None if self.steps_axis is None else self.steps_axis % rank
+        others = [axis for axis in range(rank) if axis != steps]
         return tf.sqrt(tf.reduce_sum(tf.square(tf.cast(self.gradient, "float64")), axis=others))
 
 
@@ -81,8 +84,9 @@ class Recording(Mapping[str, Quantity]):
         return len(self._quantities)
 
     def gradient_norms(self) -> dict[str, Tensor]:
-        """|dL/dq_t| of each quantity, (steps,)."""
-        return {name: quantity.gradient_norms() for name, quantity in self.items()}
+        """|dL/dq_t| of each quantity that has steps, (steps,)."""
+        with_steps = {name: q for name, q in self.items() if q.steps_axis is not None}
+        return {name: quantity.gradient_norms() for name, quantity in with_steps.items()}
 
     def __repr__(self) -> str:
         rows = [f"{'quantity':<40} {'value':<20} |dL/dq|"]
@@ -96,21 +100,25 @@ class Recording(Mapping[str, Quantity]):
 
 
 class _Kept(NamedTuple):
+    layer: Any
+    quantity: str
     value: Tensor
     probe: Tensor
     mask: Tensor | None
     steps_first: bool
     backwards: bool
+    steps_axis: int | None
 
 
 class Trace:
     """Listens to the taps of one model for the time of a `with` block; made by `record`."""
 
-    def __init__(self, model: keras.Model) -> None:
+    def __init__(self, model: keras.Model, outputs: bool) -> None:
         self.model = model
+        self._outputs = outputs
         self._names = names_of_layers(model)
         self._kept: dict[str, _Kept] = {}
-        self._listening: Any = None
+        self._block = ExitStack()
         self._begun = False
         self._graph: Any = None
 
@@ -121,8 +129,11 @@ class Trace:
             )
         self._begun = True
         self._graph = _current_graph()
-        self._listening = taps.listening(self)
-        self._listening.__enter__()
+        with ExitStack() as block:
+            block.enter_context(taps.listening(self))
+            if self._outputs:
+                block.enter_context(tapped_outputs(self.model))
+            self._block = block.pop_all()
         return self
 
     def __exit__(
@@ -131,7 +142,7 @@ class Trace:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._listening.__exit__(kind, error, traceback)
+        self._block.__exit__(kind, error, traceback)
 
     # -- what the taps call ----------------------------------------------------------------------
 
@@ -154,10 +165,13 @@ class Trace:
         mask: Tensor | None = None,
         steps_first: bool = False,
         backwards: bool = False,
+        steps_axis: int | None = 1,
     ) -> None:
         """A second call of a layer is kept as `<layer>:2/<quantity>`, and so on."""
         path = taps.unused_name(self._names[id(layer)], self._kept, f"/{name}")
-        self._kept[f"{path}/{name}"] = _Kept(value, probe, mask, steps_first, backwards)
+        self._kept[f"{path}/{name}"] = _Kept(
+            layer, name, value, probe, mask, steps_first, backwards, steps_axis
+        )
 
     # -- what the user calls ---------------------------------------------------------------------
 
@@ -196,11 +210,14 @@ class Trace:
                 gradient = tf.zeros_like(kept.probe)
             if kept.steps_first:
                 gradient = tf.transpose(gradient, (1, 0, 2))
-            quantities[name] = Quantity(kept.value, gradient, kept.mask, kept.backwards)
+            quantities[name] = Quantity(
+                kept.value, gradient, kept.mask, kept.backwards, kept.steps_axis
+            )
+            call_hooks(kept.layer, kept.quantity, quantities[name].value, gradient)
         by_weight: dict[str, Tensor | None] = {}
-        for weight, gradient in zip(weights, found[len(self._kept) :], strict=True):
-            path = weight.path.removeprefix(f"{self.model.name}/")
-            by_weight[taps.unused_name(path, by_weight)] = gradient
+        paths = names_of_weights(self.model)
+        for path, gradient in zip(paths, found[len(self._kept) :], strict=True):
+            by_weight[path] = gradient
         not_reached += [path for path, gradient in by_weight.items() if gradient is None]
         return Recording(loss, quantities, by_weight, not_reached)
 
@@ -209,8 +226,12 @@ class Trace:
         return self.read(tape, loss).gradient_norms()
 
 
-def record(model: keras.Model) -> Trace:
+def record(model: keras.Model, outputs: bool = True) -> Trace:
     """Listen to one model in a `with` block: see this file's beginning.
+
+    Args:
+        model: a model, or one layer.
+        outputs: whether to record the output of each layer too, Keras's and ours, `<layer>/output`.
 
     Raises:
         TypeError: `model` is no keras.Model or keras.Layer.
@@ -221,7 +242,7 @@ def record(model: keras.Model) -> Trace:
             f"record: `model` must be a keras.Model or a layer. Received: {type(model).__name__}. "
             "Pass the model that is called inside the block."
         )
-    return Trace(model)
+    return Trace(model, outputs)
 
 
 def names_of_layers(model: keras.layers.Layer) -> dict[int, str]:
@@ -235,6 +256,14 @@ def names_of_layers(model: keras.layers.Layer) -> dict[int, str]:
                 name(layer, f"{prefix}{layer.name}/")
 
     name(model, "")
+    return names
+
+
+def names_of_weights(model: keras.layers.Layer) -> list[str]:
+    """The paths of the trainable weights, in their order and without the model's name."""
+    names: list[str] = []
+    for weight in model.trainable_variables:
+        names.append(taps.unused_name(weight.path.removeprefix(f"{model.name}/"), names))
     return names
 
 

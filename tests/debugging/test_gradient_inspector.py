@@ -202,5 +202,8 @@ def test_bad_input_gets_one_line(tmp_path):
         GradientInspector(tmp_path, x)
     inspector = GradientInspector(tmp_path, PROBE)
     inspector.set_model(keras.Sequential([keras.Input((6, 4)), custom_layers.GRU(2)]))
-    with pytest.raises(ValueError, match=r"is not compiled.*model\.compile"):
+    with pytest.raises(
+        ValueError,
+        match=r"a model that is not compiled has no loss.*Received: model='sequential.*model\.compile",
+    ):
         inspector.on_train_begin()

@@ -1,0 +1,72 @@
+"""Folders that logs are written to: tried before any work is done, and continued after a break."""
+
+import os
+import pathlib
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+import tensorflow as tf
+from tensorboard.compat.proto.event_pb2 import Event
+
+SUFFIX = (
+    ".inspector"  # of the event files that are ours, in a folder that others may write to as well
+)
+
+
+def writable_folder(path: Any, owner: str, name: str) -> pathlib.Path:
+    """Make a folder and try to write into it.
+
+    Args:
+        path: the folder.
+        owner, name: who asks, and by which argument the user gave it.
+
+    Raises:
+        ValueError: it is a file or cannot be written.
+    """
+    folder = pathlib.Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"{owner}: `{name}` must be a folder that can be written. Received: "
+            f"{name}={str(path)!r} ({error.strerror}). Choose another one."
+        ) from None
+    return folder
+
+
+def event_files(folder: pathlib.Path) -> list[pathlib.Path]:
+    """The inspector's event files, oldest first."""
+    return sorted(folder.glob(f"events.out.tfevents.*{SUFFIX}"))
+
+
+def events_of(path: pathlib.Path) -> Iterator[Event]:
+    """All events of one file. One that a crash cut off in the middle is the last and is left out."""
+    try:
+        for record in tf.data.TFRecordDataset(os.fspath(path)):
+            yield Event.FromString(record.numpy())
+    except tf.errors.DataLossError:
+        return
+
+
+def drop_events_after(folder: pathlib.Path, step: int) -> int | None:
+    """Forget what was logged beyond a step: the training goes on from there and comes by again.
+
+    Returns:
+        The last step that is left in the log, None where there is none.
+    """
+    last: int | None = None
+    for path in event_files(folder):
+        events = list(events_of(path))
+        kept = [event for event in events if event.step <= step]
+        steps = [event.step for event in kept if event.HasField("summary")]
+        last = max([*steps, *([] if last is None else [last])], default=None)
+        if len(kept) < len(events):
+            replacement = path.with_name(f"{path.name}.new")
+            with tf.io.TFRecordWriter(os.fspath(replacement)) as writer:
+                for event in kept:
+                    writer.write(event.SerializeToString())
+            replacement.replace(path)
+    return last

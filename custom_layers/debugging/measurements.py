@@ -1,0 +1,114 @@
+"""What is measured of one recording, by the tag that TensorBoard shows it under.
+
+Each measure has a file in `measures/`, and a line here that says what it is taken of:
+
+    every weight            gradient_statistics, histogram, gradient_angle
+    all weights together    global_norm, clipped_norm
+    every layer's output    gradient_statistics, dead_units
+    every state             vanishing_ratio, norms_by_step, norms_by_steps_back
+    every gate              gate_saturation, norms_by_step
+    attention weights       attention_entropy;   attention scores   norms_by_step
+
+Nothing here writes, decides when to look, or judges.
+"""
+
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from custom_layers.core.protocols import Tensor
+from custom_layers.debugging.measures.attention_entropy import attention_entropy
+from custom_layers.debugging.measures.clipped_norm import clipped_norm, global_norm
+from custom_layers.debugging.measures.dead_units import dead_units
+from custom_layers.debugging.measures.gate_saturation import gate_saturation
+from custom_layers.debugging.measures.gradient_angle import gradient_angle
+from custom_layers.debugging.measures.gradient_statistics import gradient_statistics
+from custom_layers.debugging.measures.histogram import histogram
+from custom_layers.debugging.measures.norms_by_step import norms_by_step, norms_by_steps_back
+from custom_layers.debugging.measures.vanishing_ratio import vanishing_ratio
+from custom_layers.debugging.recorder import Quantity, Recording
+
+STATES = ("h", "c")
+CANDIDATES = ("g", "n")  # of LSTM and GRU: a tanh, where the other gates are a sigmoid
+ATTENTION_SCORES, ATTENTION_WEIGHTS = "attention_scores", "attention_weights"
+BY_STEP, BY_STEPS_BACK = "gradient_norm_by_step", "gradient_norm_by_steps_back"
+
+
+class Measurements(NamedTuple):
+    """Measures by tag, `<layer>/<quantity>/<measure>`, and what the next look needs of this one.
+
+    scalars: (). series: (steps,). histograms: (buckets, 3), rows of left, right, count. gradients: of
+    each weight that the loss reaches, float32, by its path.
+    """
+
+    scalars: dict[str, Tensor]
+    series: dict[str, Tensor]
+    histograms: dict[str, Tensor]
+    gradients: dict[str, Tensor]
+
+
+def measure(
+    recording: Recording,
+    scale: Tensor = 1.0,
+    optimizer: Any = None,
+    last_gradients: dict[str, Tensor] | None = None,
+    histograms: bool = False,
+) -> Measurements:
+    """Take all measures of a recording.
+
+    Args:
+        recording: what was recorded of one batch.
+        scale: what the loss was multiplied by before it was differentiated.
+        optimizer: whose clipping is measured; None measures no clipping.
+        last_gradients: of the weights at the last look, for the angle to it.
+        histograms: whether to count the weights' gradients into buckets.
+    """
+    gradients = {
+        path: tf.cast(tf.convert_to_tensor(gradient), "float32") / scale
+        for path, gradient in recording.weights.items()
+        if gradient is not None  # the loss does not reach it: it has no chart
+    }
+    all_gradients = list(gradients.values())
+    scalars = {"all_weights/gradient_norm": global_norm(all_gradients)}
+    clipped = None if optimizer is None else clipped_norm(all_gradients, optimizer)
+    if clipped is not None:
+        scalars["all_weights/gradient_norm_clipped"] = clipped
+    for path, gradient in gradients.items():
+        scalars |= _prefixed(f"{path}/gradient_", gradient_statistics(gradient))
+        if last_gradients:
+            scalars[f"{path}/angle_to_last_look"] = gradient_angle(gradient, last_gradients[path])
+    series: dict[str, Tensor] = {}
+    for name, quantity in recording.items():
+        unscaled = tf.cast(quantity.gradient, "float32") / scale
+        _measure_quantity(name, quantity._replace(gradient=unscaled), scalars, series)
+    buckets = {f"{path}/gradient": histogram(g) for path, g in gradients.items() if histograms}
+    return Measurements(scalars, series, buckets, gradients)
+
+
+def _measure_quantity(
+    name: str, quantity: Quantity, scalars: dict[str, Tensor], series: dict[str, Tensor]
+) -> None:
+    kind = name.rpartition("/")[2]
+    value, gradient, mask = quantity.value, quantity.gradient, quantity.mask
+    scalars |= _prefixed(f"{name}/gradient_", gradient_statistics(gradient))
+    scalars[f"{name}/not_finite"] = gradient_statistics(value)["not_finite"]
+    if kind.startswith("output"):
+        if len(value.shape) > 1:
+            scalars[f"{name}/dead_units"] = dead_units(value)
+    elif kind in STATES:
+        ratio = vanishing_ratio(gradient, mask, quantity.backwards)
+        scalars[f"{name}/vanishing_ratio"] = tf.cast(ratio, "float32")
+        series[f"{name}/{BY_STEP}"] = norms_by_step(gradient)
+        series[f"{name}/{BY_STEPS_BACK}"] = norms_by_steps_back(gradient, mask, quantity.backwards)
+    elif kind == ATTENTION_WEIGHTS:
+        scalars[f"{name}/entropy"] = attention_entropy(value)
+    elif kind == ATTENTION_SCORES:
+        series[f"{name}/{BY_STEP}"] = norms_by_step(gradient, -2)
+    else:
+        least = -1.0 if kind in CANDIDATES else 0.0
+        scalars |= _prefixed(f"{name}/", gate_saturation(value, mask, least))
+        series[f"{name}/{BY_STEP}"] = norms_by_step(gradient)
+
+
+def _prefixed(prefix: str, measures: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {prefix + name: value for name, value in measures.items()}
