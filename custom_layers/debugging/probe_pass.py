@@ -84,7 +84,7 @@ class ProbePass:
         self._hooked: Any = None
         self._pass: Any = None
         self._tags: list[str] = []
-        self._half_pass = tf.function(self._norm_of_half)
+        self._half_pass = tf.function(self._norm_of_half, autograph=False)
         if not model.built:
             with _put_back(model):
                 model(self.probe[0])
@@ -97,7 +97,7 @@ class ProbePass:
         """The measures as they are now; scalars, series and histograms as NumPy has them."""
         hooked = hooked_quantities(self.model)
         if self._pass is None or hooked != self._hooked:
-            self._pass, self._hooked = tf.function(self._measure), hooked
+            self._pass, self._hooked = tf.function(self._measure, autograph=False), hooked
         with _put_back(self.model):
             scalars, series, histograms, gradients = self._pass(self._last_gradients)
         self._last_gradients = self._last_gradients | gradients

@@ -11,10 +11,11 @@ def histogram(values: Tensor) -> Tensor:
     """Counts of the finite entries in 30 buckets of equal width: (30, 3), rows of left, right, count."""
     entries = tf.cast(tf.reshape(values, [-1]), "float32")
     entries = tf.boolean_mask(entries, tf.math.is_finite(entries))
-    entries = tf.cond(tf.size(entries) > 0, lambda: entries, lambda: tf.zeros([1]))
     least, largest = tf.reduce_min(entries), tf.reduce_max(entries)
+    least = tf.where(largest >= least, least, 0.0)  # without any entry least is inf, largest -inf
+    largest = tf.where(largest >= least, largest, 0.0)
     widened = tf.where(largest > least, 0.0, 0.5)  # all entries alike: one bucket around them
     least, largest = least - widened, largest + widened
     counts = tf.histogram_fixed_width(entries, [least, largest], BUCKETS, dtype="int32")
-    edges = tf.linspace(least, largest, BUCKETS + 1)
+    edges = least + (largest - least) * tf.range(BUCKETS + 1, dtype="float32") / BUCKETS
     return tf.stack([edges[:-1], edges[1:], tf.cast(counts, "float32")], axis=-1)
