@@ -1,15 +1,20 @@
 """Look inside while a model trains: gates, states, attention weights and the gradients by each."""
 
+from custom_layers.debugging.explain_gradients import Explanation, explain_gradients
+from custom_layers.debugging.findings import Finding
 from custom_layers.debugging.gradient_inspector import GradientInspector
 from custom_layers.debugging.hooks import HookHandle, hook
 from custom_layers.debugging.recorder import Quantity, Recording, Trace, record
 
 __all__ = [
+    "Explanation",
+    "Finding",
     "GradientInspector",
     "HookHandle",
     "Quantity",
     "Recording",
     "Trace",
+    "explain_gradients",
     "hook",
     "record",
 ]

@@ -8,6 +8,7 @@ function of its own: the charts of one batch can be compared over the whole trai
 function stays as it is, node for node.
 """
 
+import logging
 import os
 from typing import Any
 
@@ -16,6 +17,7 @@ import tensorflow as tf
 
 from custom_layers.core.protocols import Tensor
 from custom_layers.core.shape_check import require
+from custom_layers.debugging.findings import Measured, findings_of
 from custom_layers.debugging.log_folder import drop_events_after, writable_folder
 from custom_layers.debugging.measurements import Measurements
 from custom_layers.debugging.measures.noise_scale import NoiseScale
@@ -26,6 +28,8 @@ from custom_layers.debugging.schedules import Every
 from custom_layers.debugging.tensorboard_writer import TensorBoardWriter
 
 LOOKS_BETWEEN_NOISE_SCALES = 10  # it takes half a pass more
+NOTHING_WRONG = "Nothing is wrong."
+log = logging.getLogger(__name__)
 
 
 class GradientInspector(keras.callbacks.Callback):
@@ -36,7 +40,8 @@ class GradientInspector(keras.callbacks.Callback):
     each layer's output; the norm of all gradients together before and after clipping, the gradient
     noise scale, and the loss. Of our layers also: each gate before its activation and how saturated it
     is, each state, and the attention scores and weights; by time step, and for each state the vanishing
-    ratio |dL/dh_1| / |dL/dh_T|. What each measure is, `measurements.py` and `measures/` say.
+    ratio |dL/dh_1| / |dL/dh_T|. What each measure is, `measurements.py` and `measures/` say. What is
+    wrong is said in words, in a text and by `logging`, when it begins (`findings.py`).
 
     A look leaves the model as it found it: seed generators, moving averages and metrics are put back.
     A training that goes on from a checkpoint goes on in the same log, without a gap or a repeated step.
@@ -71,6 +76,7 @@ class GradientInspector(keras.callbacks.Callback):
         self._probe_pass: Any = None
         self._noise_scale = NoiseScale()
         self._looks = 0
+        self._told: dict[str, str] | None = None
         self._before = 0
         self._weights_before: list[Tensor] | None = None
 
@@ -120,8 +126,20 @@ class GradientInspector(keras.callbacks.Callback):
         step = self._step()
         written = {tag: value for tag, value in scalars.items() if tag not in not_yet}
         self._writer.numbers(step, written, measured.series, measured.histograms)
+        self._tell(step, Measured(self.model, scalars, measured.series))
         self._writer.flush()  # a crash keeps all that was seen before it
         self._looks += 1
+
+    def _tell(self, step: int, measured: Measured) -> None:
+        """The verdict in words: as a text when it is another than before, new alarms in the log too."""
+        verdict = {finding.measure: str(finding) for finding in findings_of(measured)}
+        told = self._told or {}
+        for measure in verdict.keys() - told.keys():
+            log.warning("step %s: %s", step, verdict[measure])
+        if self._told is None or verdict.keys() != told.keys():
+            lines = [f"- {line}" for line in verdict.values()] or [NOTHING_WRONG]
+            self._writer.text(step, "verdict", "\n".join(lines))
+        self._told = verdict
 
     def _update_ratios(self) -> dict[str, float]:
         """By weight: how far the training steps of this execution, usually one, moved it."""

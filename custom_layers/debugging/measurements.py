@@ -4,7 +4,8 @@ Each measure has a file in `measures/`, and a line here that says what it is tak
 
     every weight            gradient_statistics, histogram, gradient_angle
     all weights together    global_norm, clipped_norm
-    every layer's output    gradient_statistics, dead_units
+    every quantity          gradient_statistics, share of NaN and inf, first_not_finite_step
+    every layer's output    dead_units
     every state             vanishing_ratio, norms_by_step, norms_by_steps_back
     every gate              gate_saturation, norms_by_step
     attention weights       attention_entropy;   attention scores   norms_by_step
@@ -20,6 +21,7 @@ from custom_layers.core.protocols import Tensor
 from custom_layers.debugging.measures.attention_entropy import attention_entropy
 from custom_layers.debugging.measures.clipped_norm import clipped_norm, global_norm
 from custom_layers.debugging.measures.dead_units import dead_units
+from custom_layers.debugging.measures.first_not_finite_step import first_not_finite_step
 from custom_layers.debugging.measures.gate_saturation import gate_saturation
 from custom_layers.debugging.measures.gradient_angle import gradient_angle
 from custom_layers.debugging.measures.gradient_statistics import gradient_statistics
@@ -31,6 +33,7 @@ from custom_layers.debugging.recorder import Quantity, Recording
 STATES = ("h", "c")
 CANDIDATES = ("g", "n")  # of LSTM and GRU: a tanh, where the other gates are a sigmoid
 ATTENTION_SCORES, ATTENTION_WEIGHTS = "attention_scores", "attention_weights"
+FIRST_NOT_FINITE_STEP = "first_not_finite_step"
 BY_STEP, BY_STEPS_BACK = "gradient_norm_by_step", "gradient_norm_by_steps_back"
 
 
@@ -92,6 +95,9 @@ def _measure_quantity(
     value, gradient, mask = quantity.value, quantity.gradient, quantity.mask
     scalars |= _prefixed(f"{name}/gradient_", gradient_statistics(gradient))
     scalars[f"{name}/not_finite"] = gradient_statistics(value)["not_finite"]
+    if len(value.shape) == 3 and quantity.steps_axis in (1, None):  # of an output: as Keras has it
+        first = first_not_finite_step(value, mask, quantity.backwards)
+        scalars[f"{name}/{FIRST_NOT_FINITE_STEP}"] = first
     if kind.startswith("output"):
         if len(value.shape) > 1:
             scalars[f"{name}/dead_units"] = dead_units(value)

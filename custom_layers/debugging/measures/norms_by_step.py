@@ -11,7 +11,7 @@ def norms_by_step(gradient: Tensor, axis: int = 1) -> Tensor:
     Args:
         gradient: (batch, steps, units), or whatever has its steps on `axis`.
     """
-    gradient = tf.cast(gradient, "float32")
+    gradient = tf.cast(gradient, "float64")  # where the square of 1e-25 is not 0
     rank = len(gradient.shape)
     others = [other for other in range(rank) if other != axis % rank]
     return tf.sqrt(tf.reduce_sum(tf.square(gradient), axis=others))
@@ -29,7 +29,7 @@ def norms_by_steps_back(
         mask: bool (batch, steps), True where a step was taken; or None for all.
         backwards: whether the layer took the last step first.
     """
-    gradient = tf.cast(gradient, "float32")
+    gradient = tf.cast(gradient, "float64")
     squares = tf.reduce_sum(tf.square(gradient), axis=-1)  # (batch, steps)
     if mask is None:
         mask = tf.ones(tf.shape(squares), "bool")
