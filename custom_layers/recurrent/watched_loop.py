@@ -122,7 +122,11 @@ class WatchedLoop:
 
 
 def _probed(cell: RecurrentCell) -> list[tuple[str, int]]:
-    """Names and widths of the quantities that have a probe: every gate and every state."""
+    """Names and widths of the quantities that have a probe, every gate and state, as they are computed.
+
+    The output h comes out of all others: it stands last here, and first among the states.
+    """
     sizes = keras.tree.flatten(cell.state_size)
     gates = [(name, cell.units) for name in cell.gate_names]
-    return gates + list(zip(cell.state_names, sizes, strict=True))
+    states = zip(cell.state_names, sizes, strict=True)
+    return gates + sorted(states, key=lambda state: state[0] == "h")
