@@ -4,6 +4,8 @@ from custom_layers.debugging.explain_gradients import Explanation, explain_gradi
 from custom_layers.debugging.findings import Finding
 from custom_layers.debugging.gradient_inspector import GradientInspector
 from custom_layers.debugging.hooks import HookHandle, hook
+from custom_layers.debugging.nan_guard import NaNFound, NaNGuard
+from custom_layers.debugging.nan_report import replay
 from custom_layers.debugging.recorder import Quantity, Recording, Trace, record
 
 __all__ = [
@@ -11,10 +13,13 @@ __all__ = [
     "Finding",
     "GradientInspector",
     "HookHandle",
+    "NaNFound",
+    "NaNGuard",
     "Quantity",
     "Recording",
     "Trace",
     "explain_gradients",
     "hook",
     "record",
+    "replay",
 ]
