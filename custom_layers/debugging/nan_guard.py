@@ -54,7 +54,11 @@ class NaNGuard(keras.callbacks.Callback):
     under `record`, to find the first tensor that is not finite; batch, weights, optimizer and seeds are
     written for `replay`. The steps of one execution (`steps_per_execution`) run and are looked at one by
     one. A gradient that the optimizer leaves out for being inf (`LossScaleOptimizer`, mixed_float16) is
-    no fault.
+    no fault. A `train_step` of the user's own is guarded too; the look into the step is then one into
+    Keras's, model(x, training=True) and model.compute_loss.
+
+    What it costs, beside the second step after a find: one copy of all that the step changes, and one
+    look at each weight.
 
     Args:
         folder: where to write; each find has a folder of its own in it, `step_1234`.
@@ -158,8 +162,10 @@ class NaNGuard(keras.callbacks.Callback):
             functions = self._functions = _Functions(self.model, self._train_function, batch, spec)
         before = StepState(functions.variables, functions.read())
         if self.inside_every and self._numbers["step"] % self.inside_every == 0:
-            findings = find_in_step(self.model, batch)
+            findings, why_not = find_in_step(self.model, batch)
             before.restore()
+            if why_not:
+                raise ValueError(f"NaNGuard: {why_not} Leave `inside_every` at None.")
             if findings:
                 self._stop(batch, findings)
                 return self.model.get_metrics_result()
@@ -168,17 +174,14 @@ class NaNGuard(keras.callbacks.Callback):
         if not functions.all_finite(tf.cast(loss, "float64")):
             seen = weights_not_finite(self.model, "after the step") + mean_loss_not_finite(logs)
             before.restore()
-            try:
-                findings = find_in_step(self.model, batch)
-            except Exception:  # a train_step of the user's own may call the model in another way
-                findings = []
+            findings, why_not = find_in_step(self.model, batch)
             before.restore()
-            self._stop(batch, findings or seen)
+            self._stop(batch, findings or seen, why_not)
         return logs
 
     # -- a find ----------------------------------------------------------------------------------
 
-    def _stop(self, batch: Any, findings: list[Finding]) -> None:
+    def _stop(self, batch: Any, findings: list[Finding], why_not: str = "") -> None:
         self.finding = findings[0]
         folder = self._new_folder()
         numbers = self._numbers
@@ -187,11 +190,11 @@ class NaNGuard(keras.callbacks.Callback):
             kept = f"Kept in {folder}. Replay: {replay_line(folder)}"
         except (OSError, ValueError) as error:
             kept = f"Not all of the step could be kept in {folder}: {error}"
-        held = "".join(f" The batch holds it already: {line}." for line in batch_not_finite(batch))
-        message = (
-            f"NaNGuard: step {numbers['step']:,} (epoch {numbers['epoch']}, batch {numbers['batch']}): "
-            f"{self.finding}.{held} The model is as it was before this step. {kept}"
-        )
+        held = [f"The batch holds it already: {line}." for line in batch_not_finite(batch)]
+        at = f"step {numbers['step']:,} (epoch {numbers['epoch']}, batch {numbers['batch']})"
+        sentences = [f"NaNGuard: {at}: {self.finding}.", *held, why_not]
+        sentences += ["The model is as it was before this step.", kept]
+        message = " ".join(sentence for sentence in sentences if sentence)
         if self.raise_error:
             raise NaNFound(message, self.finding, folder)
         print(message)

@@ -98,12 +98,15 @@ def replay(folder: Any, model: keras.Model) -> Finding | None:
     _load(folder, model, batch)
     before = step_state(model)
     try:
-        findings = find_in_step(model, batch)
+        findings, why_not = find_in_step(model, batch)
         if not findings:
+            before.restore()
             logs = model.train_step(batch)
             findings = weights_not_finite(model, "after the step") + mean_loss_not_finite(logs)
     finally:
         before.restore()
+    if why_not:
+        print(why_not)
     for finding in findings:
         print(finding)
     if not findings:
@@ -111,10 +114,22 @@ def replay(folder: Any, model: keras.Model) -> Finding | None:
     return findings[0] if findings else None
 
 
-def find_in_step(model: keras.Model, batch: Any) -> list[Finding]:
-    """As `look_inside`; without gradients where the optimizer leaves out those that are not finite."""
+def find_in_step(model: keras.Model, batch: Any) -> tuple[list[Finding], str]:
+    """As `look_inside`, and why it cannot look, a sentence: a train_step may call the model otherwise.
+
+    Gradients are left out where the optimizer leaves out those that are not finite.
+    """
     skips = isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
-    return look_inside(model, batch, skips_gradients=skips)
+    try:
+        return look_inside(model, batch, skips_gradients=skips), ""
+    except (
+        Exception
+    ) as error:  # whatever a user's call may raise: the report is written all the same
+        first_line = str(error).strip().partition("\n")[0]
+        return [], (
+            "No look inside: model(x, training=True) and model.compute_loss cannot be called with the "
+            f"batch ({type(error).__name__}: {first_line})."
+        )
 
 
 def read_batch(folder: Any) -> tuple:

@@ -342,9 +342,13 @@ def test_a_train_step_that_calls_no_model(tmp_path):
 
     model = Own()
     model.compile("sgd")
-    found = find(model, NaNGuard(tmp_path), with_entry(-1, 9, 2, 1)).finding
-    assert (found.kind, found.value) == ("loss", "NaN")
+    error = find(model, NaNGuard(tmp_path), with_entry(-1, 9, 2, 1))
+    assert (error.finding.kind, error.finding.value) == ("loss", "NaN")
+    assert "No look inside: model(x, training=True)" in str(error)
     np.testing.assert_array_less(0, model.weight)
+    assert replay(error.folder, model) == error.finding
+    with pytest.raises(ValueError, match=r"No look inside.*Leave `inside_every` at None"):
+        fit(model, [NaNGuard(tmp_path, inside_every=1)])
 
 
 # -- what is kept, and what follows ----------------------------------------------------------------
