@@ -196,7 +196,7 @@ def _gradients(
 def _rows(x: Any) -> int | None:
     """The size of the batch, None if its first input has no rows."""
     for leaf in keras.tree.flatten(x):
-        if isinstance(leaf, tf.Tensor) and leaf.shape.rank:
+        if leaf is not None and leaf.shape.rank:  # ragged and sparse ones have rows too
             return int(leaf.shape[0])
     return None
 

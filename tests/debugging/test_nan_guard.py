@@ -1,6 +1,7 @@
 """The guard names the first tensor that is not finite, keeps the step, and leaves training as it is."""
 
 import json
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -192,20 +193,23 @@ def test_nan_in_a_layer_in_the_middle(options, tmp_path):
 @pytest.mark.parametrize("go_backwards", [False, True])
 @pytest.mark.parametrize("kind", ["LSTM", "GRU", "SimpleRNN"])
 def test_nan_at_a_time_step_of_a_loop(kind, go_backwards, tmp_path):
-    """inf - inf at steps 2 and 4 of row 1: named is the one that comes first in the loop."""
+    """Named are the step that comes first in the loop and the first row that is bad there."""
     layer = getattr(custom_layers, kind)(5, go_backwards=go_backwards, name="rnn")
     model = recurrent(layer)
     bad = x.copy()
-    bad[5, 2], bad[5, 4] = np.nan, np.nan
+    for row, step in [(4, 4), (5, 2), (5, 4), (6, 2)]:  # rows 0 to 2 of the second batch
+        bad[row, step] = np.nan
     found = find(model, NaNGuard(tmp_path), bad).finding
     assert found.kind == "activation"
     assert found.name.startswith("rnn/")
-    assert (found.row, found.time_step) == (1, 4 if go_backwards else 2)
+    assert (found.row, found.time_step) == ((0, 4) if go_backwards else (1, 2))
 
 
-def test_the_loop_is_ordered_by_time_before_names(tmp_path):
-    """The cell state overflows at step 2; gates follow at step 3, though they are recorded first."""
-    model = recurrent(custom_layers.LSTM(2, activation="linear", name="lstm"))
+@pytest.mark.parametrize("go_backwards", [False, True])
+def test_the_loop_is_ordered_by_time_before_names(go_backwards, tmp_path):
+    """The cell state overflows; gates follow one step later, though they are recorded first."""
+    layer = custom_layers.LSTM(2, activation="linear", go_backwards=go_backwards, name="lstm")
+    model = recurrent(layer)
     lstm = model.get_layer("lstm")
     kernel, recurrent_kernel, bias = (np.zeros_like(w) for w in lstm.get_weights())
     kernel[0, 4:6] = 1.0  # the candidate is x[:, 0]
@@ -216,7 +220,9 @@ def test_the_loop_is_ordered_by_time_before_names(tmp_path):
     big = np.zeros_like(x)
     big[6, 1:3, 0] = 3e38
     found = find(model, NaNGuard(tmp_path), big).finding
-    assert (found.name, found.value, found.time_step, found.row) == ("lstm/c", "inf", 2, 2)
+    assert (found.name, found.value, found.time_step, found.row) == (
+        *("lstm/c", "inf", 1 if go_backwards else 2, 2),
+    )
     assert found.finite_until == ""
 
 
@@ -372,6 +378,24 @@ def test_replay_finds_the_same_from_disk(tmp_path, capsys):
     assert f"replay({str(error.folder)!r}, model)" in str(error)
 
 
+def test_a_batch_that_fits_in_no_file_of_arrays(tmp_path):
+    """Ragged inputs: the fault is told, and that the step could not be kept."""
+
+    class Sums(keras.Model):
+        def __init__(self):
+            super().__init__(name="sums")
+            self.out = keras.layers.Dense(1, name="out")
+
+        def call(self, inputs):
+            return self.out(tf.reduce_sum(inputs, axis=1, keepdims=True))
+
+    model = Sums()
+    model.compile("sgd", "mse")
+    data = tf.data.Dataset.from_tensors((tf.ragged.constant([[1.0, 2], [np.nan]]), tf.ones((2, 1))))
+    with pytest.raises(NaNFound, match=r"`out/output` at.*Not all .*only dense tensors.*Ragged"):
+        model.fit(data, verbose=0, callbacks=[NaNGuard(tmp_path)])
+
+
 def test_stops_quietly_and_goes_on_counting(tmp_path, capsys):
     model = make()
     guard = NaNGuard(tmp_path, raise_error=False)
@@ -402,7 +426,7 @@ def test_the_training_function_is_put_back_after_an_error(tmp_path):
     fit(model, [NaNGuard(tmp_path), GradientInspector(tmp_path / "log", (x[:4], y[:4]))])
 
 
-def test_bad_input_gets_one_line(tmp_path):
+def test_bad_input_gets_one_line(tmp_path, monkeypatch):
     taken = tmp_path / "file"
     taken.write_text("")
     with pytest.raises(ValueError, match=r"NaNGuard: `folder` must be a folder.*Choose another"):
@@ -413,6 +437,14 @@ def test_bad_input_gets_one_line(tmp_path):
     guard.set_model(keras.Sequential([keras.Input((6, 4)), custom_layers.GRU(2)]))
     with pytest.raises(ValueError, match=r"must be compiled.*model\.compile"):
         guard.on_train_begin()
+    several = SimpleNamespace(num_replicas_in_sync=2)
+    guard.set_model(SimpleNamespace(name="model", compiled=True, distribute_strategy=several))
+    with pytest.raises(ValueError, match=r"one device\. Received: SimpleNamespace with 2 devices"):
+        guard.on_train_begin()
+    with monkeypatch.context() as other:
+        other.setattr(keras.backend, "backend", lambda: "jax")
+        with pytest.raises(ValueError, match="must be TensorFlow"):
+            NaNGuard(tmp_path)
     with pytest.raises(ValueError, match=r"replay: `folder` must be what NaNGuard wrote"):
         replay(tmp_path, make())
     error = find(make(), guard, with_entry(-1, 9, 2, 1))
