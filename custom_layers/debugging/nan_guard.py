@@ -24,7 +24,7 @@ from custom_layers.core.shape_check import require, require_positive_integer
 from custom_layers.debugging.log_folder import writable_folder
 from custom_layers.debugging.nan_report import find_in_step, replay_line, write_report
 from custom_layers.debugging.not_finite import (
-    Finding,
+    NotFinite,
     batch_not_finite,
     mean_loss_not_finite,
     weights_not_finite,
@@ -40,7 +40,7 @@ class NaNFound(FloatingPointError):
         folder: what was kept of the step, for `replay`.
     """
 
-    def __init__(self, message: str, finding: Finding, folder: pathlib.Path) -> None:
+    def __init__(self, message: str, finding: NotFinite, folder: pathlib.Path) -> None:
         super().__init__(message)
         self.finding = finding
         self.folder = folder
@@ -101,7 +101,7 @@ class NaNGuard(keras.callbacks.Callback):
         self.folder = writable_folder(folder, "NaNGuard", "folder")
         self.raise_error = raise_error
         self.inside_every = inside_every
-        self.finding: Finding | None = None
+        self.finding: NotFinite | None = None
         self._train_function: Any = None
         self._functions: Any = None
         self._numbers = {"step": 0, "epoch": 0, "batch": 0}
@@ -181,7 +181,7 @@ class NaNGuard(keras.callbacks.Callback):
 
     # -- a find ----------------------------------------------------------------------------------
 
-    def _stop(self, batch: Any, findings: list[Finding], why_not: str = "") -> None:
+    def _stop(self, batch: Any, findings: list[NotFinite], why_not: str = "") -> None:
         self.finding = findings[0]
         folder = self._new_folder()
         numbers = self._numbers

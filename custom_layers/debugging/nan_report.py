@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from custom_layers.core.shape_check import require
 from custom_layers.debugging.not_finite import (
-    Finding,
+    NotFinite,
     batch_not_finite,
     look_inside,
     mean_loss_not_finite,
@@ -36,7 +36,7 @@ REPORT = "report.json"
 
 
 def write_report(
-    folder: pathlib.Path, model: keras.Model, batch: Any, step: dict, findings: list[Finding]
+    folder: pathlib.Path, model: keras.Model, batch: Any, step: dict, findings: list[NotFinite]
 ) -> None:
     """Keep all that `replay` needs.
 
@@ -78,7 +78,7 @@ def replay_line(folder: pathlib.Path) -> str:
     return f"from custom_layers.debugging import replay; replay({str(folder)!r}, model)"
 
 
-def replay(folder: Any, model: keras.Model) -> Finding | None:
+def replay(folder: Any, model: keras.Model) -> NotFinite | None:
     """Run the step that gave NaN or inf once more, and print what is not finite, first to last.
 
     The step runs eagerly, layer by layer, from the weights, the optimizer's state and the seeds that it
@@ -114,7 +114,7 @@ def replay(folder: Any, model: keras.Model) -> Finding | None:
     return findings[0] if findings else None
 
 
-def find_in_step(model: keras.Model, batch: Any) -> tuple[list[Finding], str]:
+def find_in_step(model: keras.Model, batch: Any) -> tuple[list[NotFinite], str]:
     """As `look_inside`, and why it cannot look, a sentence: a train_step may call the model otherwise.
 
     Gradients are left out where the optimizer leaves out those that are not finite.

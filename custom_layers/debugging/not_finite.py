@@ -20,7 +20,7 @@ from custom_layers.core.protocols import Tensor
 from custom_layers.debugging.recorder import Quantity, record
 
 
-class Finding(NamedTuple):
+class NotFinite(NamedTuple):
     """A tensor with entries that are NaN or inf. Rows and time steps are counted from 0.
 
     Attributes:
@@ -55,7 +55,7 @@ class Finding(NamedTuple):
         return f"{self.value} in the {place}{when}{at}{count}{until}"
 
 
-def look_inside(model: keras.Model, batch: Any, skips_gradients: bool = False) -> list[Finding]:
+def look_inside(model: keras.Model, batch: Any, skips_gradients: bool = False) -> list[NotFinite]:
     """Run forward and backward pass on a batch, as in training: all that is not finite, first to last.
 
     Args:
@@ -80,13 +80,13 @@ def look_inside(model: keras.Model, batch: Any, skips_gradients: bool = False) -
     return found
 
 
-def weights_not_finite(model: keras.Model, when: str) -> list[Finding]:
+def weights_not_finite(model: keras.Model, when: str) -> list[NotFinite]:
     """The weights that hold a NaN or inf now."""
     places = [_Place(_path(model, weight), weight.value) for weight in model.weights]
     return [finding._replace(when=when, finite_until="") for finding in _in_order(places, "weight")]
 
 
-def mean_loss_not_finite(logs: Any) -> list[Finding]:
+def mean_loss_not_finite(logs: Any) -> list[NotFinite]:
     """The loss in what a training step returns."""
     loss = logs.get("loss") if isinstance(logs, Mapping) else None
     places = [] if loss is None else [_Place("loss, Keras's mean over the epoch", loss)]
@@ -131,7 +131,7 @@ class _Place(NamedTuple):
             *(name, quantity.value, quantity.mask, quantity.steps_axis, quantity.backwards, rows)
         )
 
-    def look(self, kind: str) -> Finding | None:
+    def look(self, kind: str) -> NotFinite | None:
         values = np.asarray(tf.cast(tf.convert_to_tensor(self.value), "float64"))
         bad = ~np.isfinite(values)
         if self.mask is not None:  # no step was taken there
@@ -151,10 +151,10 @@ class _Place(NamedTuple):
         row = int(entries[0][0]) if has_rows else None
         first = values[tuple(entries[0])]
         value = "NaN" if np.isnan(first) else "inf" if first > 0 else "-inf"
-        return Finding(kind, self.name, value, int(bad.sum()), values.size, row, time_step)
+        return NotFinite(kind, self.name, value, int(bad.sum()), values.size, row, time_step)
 
 
-def _in_order(places: list[_Place], kind: str) -> Iterator[Finding]:
+def _in_order(places: list[_Place], kind: str) -> Iterator[NotFinite]:
     """What is not finite, of places that stand in the order of computation."""
     finite_until, all_finite = "", True
     for loop in _loops(places):
