@@ -37,12 +37,16 @@ def layers_with_an_output(model: keras.layers.Layer) -> Iterator[keras.layers.La
 
 @contextmanager
 def tapped_outputs(model: keras.layers.Layer) -> Iterator[None]:
-    """Offer each layer's output as the quantity `output`, and further ones as `output_2`, ..."""
+    """Offer each layer's output as the quantity `output`, and further ones as `output_2`, ...
+
+    What a layer hands on as it got it from one within it, as a nested model does, is offered once.
+    """
     layers = list(layers_with_an_output(model))
     before = [vars(layer).get("call") for layer in layers]
+    offered: list[Tensor] = []
     for layer in layers:
         # Past Keras's own __setattr__, which would take note of the function as a part of the model.
-        vars(layer)["call"] = _with_tap(layer)
+        vars(layer)["call"] = _with_tap(layer, offered)
     try:
         yield
     finally:
@@ -53,7 +57,7 @@ def tapped_outputs(model: keras.layers.Layer) -> Iterator[None]:
                 vars(layer)["call"] = own
 
 
-def _with_tap(layer: keras.layers.Layer) -> Callable:
+def _with_tap(layer: keras.layers.Layer, offered: list[Tensor]) -> Callable:
     call = layer.call
 
     @functools.wraps(call)
@@ -61,7 +65,11 @@ def _with_tap(layer: keras.layers.Layer) -> Callable:
         outputs = call(*args, **kwargs)
         leaves = keras.tree.flatten(outputs)
         names = ["output", *(f"output_{n}" for n in range(2, len(leaves) + 1))]
-        tapped = [_tap(layer, name, leaf) for name, leaf in zip(names, leaves, strict=False)]
+        tapped = [
+            leaf if any(leaf is known for known in offered) else _tap(layer, name, leaf)
+            for name, leaf in zip(names, leaves, strict=False)
+        ]
+        offered.extend(tapped)
         return keras.tree.pack_sequence_as(outputs, tapped)
 
     return call_and_tap

@@ -24,7 +24,10 @@ from custom_layers.debugging.measures.dead_units import dead_units
 from custom_layers.debugging.measures.first_not_finite_step import first_not_finite_step
 from custom_layers.debugging.measures.gate_saturation import gate_saturation
 from custom_layers.debugging.measures.gradient_angle import gradient_angle
-from custom_layers.debugging.measures.gradient_statistics import gradient_statistics
+from custom_layers.debugging.measures.gradient_statistics import (
+    gradient_statistics,
+    share_not_finite,
+)
 from custom_layers.debugging.measures.histogram import histogram
 from custom_layers.debugging.measures.norms_by_step import norms_by_step, norms_by_steps_back
 from custom_layers.debugging.measures.vanishing_ratio import vanishing_ratio
@@ -52,7 +55,7 @@ class Measurements(NamedTuple):
 
 def measure(
     recording: Recording,
-    scale: Tensor = 1.0,
+    scale: Tensor | float = 1.0,
     optimizer: Any = None,
     last_gradients: dict[str, Tensor] | None = None,
     histograms: bool = False,
@@ -67,7 +70,7 @@ def measure(
         histograms: whether to count the weights' gradients into buckets.
     """
     gradients = {
-        path: tf.cast(tf.convert_to_tensor(gradient), "float32") / scale
+        path: _unscaled(tf.convert_to_tensor(gradient), scale)
         for path, gradient in recording.weights.items()
         if gradient is not None  # the loss does not reach it: it has no chart
     }
@@ -82,8 +85,8 @@ def measure(
             scalars[f"{path}/angle_to_last_look"] = gradient_angle(gradient, last_gradients[path])
     series: dict[str, Tensor] = {}
     for name, quantity in recording.items():
-        unscaled = tf.cast(quantity.gradient, "float32") / scale
-        _measure_quantity(name, quantity._replace(gradient=unscaled), scalars, series)
+        unscaled = quantity._replace(gradient=_unscaled(quantity.gradient, scale))
+        _measure_quantity(name, unscaled, scalars, series)
     buckets = {f"{path}/gradient": histogram(g) for path, g in gradients.items() if histograms}
     return Measurements(scalars, series, buckets, gradients)
 
@@ -94,7 +97,7 @@ def _measure_quantity(
     kind = name.rpartition("/")[2]
     value, gradient, mask = quantity.value, quantity.gradient, quantity.mask
     scalars |= _prefixed(f"{name}/gradient_", gradient_statistics(gradient))
-    scalars[f"{name}/not_finite"] = gradient_statistics(value)["not_finite"]
+    scalars[f"{name}/not_finite"] = share_not_finite(value)
     if len(value.shape) == 3 and quantity.steps_axis in (1, None):  # of an output: as Keras has it
         first = first_not_finite_step(value, mask, quantity.backwards)
         scalars[f"{name}/{FIRST_NOT_FINITE_STEP}"] = first
@@ -114,6 +117,11 @@ def _measure_quantity(
         least = -1.0 if kind in CANDIDATES else 0.0
         scalars |= _prefixed(f"{name}/", gate_saturation(value, mask, least))
         series[f"{name}/{BY_STEP}"] = norms_by_step(gradient)
+
+
+def _unscaled(gradient: Tensor, scale: Tensor | float) -> Tensor:
+    gradient = tf.cast(gradient, "float32")
+    return gradient if isinstance(scale, float) and scale == 1 else gradient / scale
 
 
 def _prefixed(prefix: str, measures: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -137,7 +137,7 @@ class ProbePass:
         reached = [g for g in recording.weights.values() if g is not None]
         return global_norm([tf.convert_to_tensor(g) for g in reached]) / scale
 
-    def _record(self, probe: Any) -> tuple[Recording, Tensor]:
+    def _record(self, probe: Any) -> tuple[Recording, Tensor | float]:
         """The probe's recording, and what its gradients are too large by: 1 but in float16."""
         model, (x, y, *weight) = self.model, probe
         with record(model) as trace, tf.GradientTape() as tape:
@@ -150,8 +150,7 @@ class ProbePass:
                 training=self.training,
             )
             scaled = model.optimizer.scale_loss(loss)
-        scale = tf.cast(model.optimizer.scale_loss(tf.ones((), "float32")), "float32")
-        return trace.read(tape, scaled), scale
+        return trace.read(tape, scaled), model.optimizer.scale_loss(1.0)
 
 
 @contextmanager

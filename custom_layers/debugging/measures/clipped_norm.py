@@ -6,12 +6,12 @@ from typing import Any
 import tensorflow as tf
 
 from custom_layers.core.protocols import Tensor
+from custom_layers.debugging.measures.gradient_statistics import norm
 
 
 def global_norm(gradients: Sequence[Tensor]) -> Tensor:
     """sqrt of the sum of squares over all gradients; 0 where there is none."""
-    squares = [tf.reduce_sum(tf.square(tf.cast(g, "float32"))) for g in gradients]
-    return tf.sqrt(tf.add_n(squares)) if squares else tf.constant(0.0)
+    return norm(tf.stack([norm(g) for g in gradients])) if gradients else tf.constant(0.0)
 
 
 def clipped_norm(gradients: Sequence[Tensor], optimizer: Any) -> Tensor | None:
@@ -24,7 +24,7 @@ def clipped_norm(gradients: Sequence[Tensor], optimizer: Any) -> Tensor | None:
     """
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of a LossScaleOptimizer
     if optimizer.clipnorm:
-        return global_norm([tf.clip_by_norm(g, optimizer.clipnorm) for g in gradients])
+        return norm(tf.stack([tf.minimum(norm(g), optimizer.clipnorm) for g in gradients]))
     if optimizer.global_clipnorm:
         return tf.minimum(global_norm(gradients), optimizer.global_clipnorm)
     if optimizer.clipvalue:

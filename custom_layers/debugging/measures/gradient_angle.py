@@ -5,6 +5,7 @@ import math
 import tensorflow as tf
 
 from custom_layers.core.protocols import Tensor
+from custom_layers.debugging.measures.gradient_statistics import norm
 
 
 def gradient_angle(gradient: Tensor, last: Tensor) -> Tensor:
@@ -13,5 +14,5 @@ def gradient_angle(gradient: Tensor, last: Tensor) -> Tensor:
     Near 0 the steps agree; beyond 90 the second step takes back what the first one did.
     """
     gradient, last = (tf.cast(tf.reshape(g, [-1]), "float32") for g in (gradient, last))
-    cosine = tf.reduce_sum(gradient * last) / (tf.norm(gradient) * tf.norm(last))
+    cosine = tf.tensordot(gradient, last, 1) / (norm(gradient) * norm(last))
     return tf.acos(tf.clip_by_value(cosine, -1.0, 1.0)) * (180 / math.pi)

@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from custom_layers.core.protocols import Tensor
+from custom_layers.debugging.measures.gradient_statistics import norm
 
 BUCKETS = 30
 
@@ -10,7 +11,11 @@ BUCKETS = 30
 def histogram(values: Tensor) -> Tensor:
     """Counts of the finite entries in 30 buckets of equal width: (30, 3), rows of left, right, count."""
     entries = tf.cast(tf.reshape(values, [-1]), "float32")
-    entries = tf.boolean_mask(entries, tf.math.is_finite(entries))
+    entries = tf.cond(
+        tf.math.is_finite(norm(entries)),
+        lambda: entries,
+        lambda: tf.boolean_mask(entries, tf.math.is_finite(entries)),
+    )
     least, largest = tf.reduce_min(entries), tf.reduce_max(entries)
     least = tf.where(largest >= least, least, 0.0)  # without any entry least is inf, largest -inf
     largest = tf.where(largest >= least, largest, 0.0)
