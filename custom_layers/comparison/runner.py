@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from custom_layers.comparison.step_timing import is_memory_step, is_timed, turn_
 from custom_layers.comparison.tensorboard_runs import TensorBoardRuns, make_writable
 
 Metric = Callable[[keras.Model], float]
+Callbacks = Callable[[str], Sequence[keras.callbacks.Callback]]
 
 
 def compare(
@@ -40,6 +41,7 @@ def compare(
     metrics: Mapping[str, Metric] | None = None,
     evaluate_every: int | None = None,
     checkpoint_every: int | None = None,
+    callbacks: Callbacks | None = None,
     resume: bool = False,
     progress: bool = True,
     clock: Callable[[], float] = time.perf_counter,
@@ -71,6 +73,8 @@ def compare(
         metrics: further numbers computed from each model at the end, by name (BLEU, for one).
         checkpoint_every: steps between two checkpoints. Where there is a folder for them, one is
             also written at the end and on Ctrl-C.
+        callbacks: takes a model's name, returns Keras callbacks for it, such as
+            `GradientInspector(log_dir / name, probe)`. What they do in a step is not timed.
         resume: go on from the last checkpoint, with the numbers that a run without a break would
             have given. `data` must give the same batches in the same order again. Starts at the
             beginning where there is no checkpoint yet.
@@ -139,7 +143,13 @@ def compare(
                 runs.scalars(name, record.step, tagged)
 
     in_step, first_step = False, record.step
+    watching = {
+        name: keras.callbacks.CallbackList(list(callbacks(name)) if callbacks else [], model=model)
+        for name, model in models.items()
+    }
     try:
+        for each in watching.values():
+            each.on_train_begin()
         with DeferredInterrupt() as interrupt:
             while record.step < steps:
                 if evaluate_every and record.step and record.step % evaluate_every == 0:
@@ -147,7 +157,7 @@ def compare(
                 if record.step:
                     batch = next(batches)
                 in_step = True
-                losses = _one_step(models, batch, record, steps, first_step, clock)
+                losses = _one_step(models, watching, batch, record, steps, first_step, clock)
                 in_step = False
                 record.last_batch = digest(batch) if folder is not None else None
                 _log_step(runs, record)
@@ -174,6 +184,8 @@ def compare(
         shown.say(message)
         raise ComparisonInterrupted(message, record.step, kept) from error
     finally:
+        for each in watching.values():
+            each.on_train_end()
         shown.close()
         runs.close()
     return ComparisonReport(
@@ -189,6 +201,7 @@ def compare(
 
 def _one_step(
     models: Mapping[str, keras.Model],
+    watching: Mapping[str, keras.callbacks.CallbackList],
     batch: Batch,
     record: Record,
     steps: int,
@@ -201,6 +214,7 @@ def _one_step(
     is_first = record.step == first_step
     measures_memory = is_memory_step(record.step, steps) and not is_first
     for name in turn_order(list(models), record.step):
+        watching[name].on_train_batch_begin(record.step)
         if measures_memory:
             with PeakMemory() as peak:
                 losses[name] = _trained_on(models[name], batch)
@@ -209,6 +223,7 @@ def _one_step(
             start = clock()
             losses[name] = _trained_on(models[name], batch)
             seconds[name] = clock() - start
+        watching[name].on_train_batch_end(record.step, {"loss": losses[name]})
     for name in models:
         record.losses[name].append(losses[name])
         counts = is_timed(record.step, steps) and not is_first

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from custom_layers.data import demo_pairs
+from custom_layers.debugging.log_folder import event_files, events_of
 from tutorials.nmt_with_attention import job
 from tutorials.nmt_with_attention.train import main
 
@@ -34,6 +35,10 @@ def run(*arguments):
         (["--attention", "self"], "argument --attention: invalid choice: 'self'"),
         (["--steps", "many"], "argument --steps: must be a whole number of at least 0"),
         (["--beam", "0"], "argument --beam: must be a whole number of at least 1"),
+        (
+            ["--inspect-every", "-1"],
+            "argument --inspect-every: must be a whole number of at least 0",
+        ),
         (["--seed", "-1"], "argument --seed: must be a whole number of at least 0"),
         (["--unknown"], "unrecognized arguments: --unknown"),
         (["--logdir", "{file}"], "--logdir cannot be written"),
@@ -74,6 +79,16 @@ def small_preset(monkeypatch):
     monkeypatch.setitem(job.PRESETS, "quick", preset)
 
 
+def inspected_steps(folder):
+    """Each step that was looked at, as often as it stands in the log."""
+    return [
+        event.step
+        for path in event_files(folder)
+        for event in events_of(path)
+        if any(value.tag == "loss/probe" for value in event.summary.value)
+    ]
+
+
 def losses_in(folder, name):
     return json.loads((folder / "report.json").read_text())["record"]["losses"][name]
 
@@ -108,7 +123,8 @@ def test_both_side_by_side_pass_the_check_and_ctrl_c_keeps_a_checkpoint(
     small_preset, pair_file, tmp_path, capsys, monkeypatch
 ):
     shared = ["--data", pair_file, "--logdir", tmp_path / "log"]
-    assert run(*shared, "--steps", 5, "--check", "--translate", "Ana canta.") == 0
+    options = ["--check", "--inspect-every", 2, "--translate", "Ana canta."]
+    assert run(*shared, "--steps", 5, *options) == 0
     output = capsys.readouterr().out
     assert "the two are equal within the tolerances" in output
     assert f"tensorboard --logdir {tmp_path / 'log'}" in output
@@ -119,12 +135,14 @@ def test_both_side_by_side_pass_the_check_and_ctrl_c_keeps_a_checkpoint(
         assert (tmp_path / "log" / name / "translator.keras").is_file()
 
     monkeypatch.setattr(job.ComparisonReport, "check", lambda self, **_: ["a difference"])
-    assert run(*shared, "--steps", 5, "--resume", "--check") == 1
+    assert run(*shared, "--steps", 7, "--resume", "--check", "--inspect-every", 2) == 1
+    for name in ("builtin", "custom"):
+        assert inspected_steps(tmp_path / "log" / name) == [0, 2, 4, 6]
     assert "check: a difference" in capsys.readouterr().out
 
     def stopped(*arguments, **keywords):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(job, "finish", stopped)
-    assert run(*shared, "--steps", 5, "--resume") == 130
-    assert "checkpoints/both/step-00000005. Go on with --resume" in capsys.readouterr().out
+    assert run(*shared, "--steps", 7, "--resume") == 130
+    assert "checkpoints/both/step-00000007. Go on with --resume" in capsys.readouterr().out

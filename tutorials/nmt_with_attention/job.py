@@ -20,6 +20,7 @@ from tutorials.nmt_with_attention.data import (
 )
 from tutorials.nmt_with_attention.evaluation import bleu_metric, translations_of
 from tutorials.nmt_with_attention.export import export_keras, export_saved_model, load_translator
+from tutorials.nmt_with_attention.inspection import inspectors
 from tutorials.nmt_with_attention.model import build_translator
 from tutorials.nmt_with_attention.pictures import save_attention_figures
 
@@ -114,6 +115,7 @@ def train(
                 seed=arguments.seed,
                 log_dir=folder,
                 checkpoint_every=every,
+                inspectors=inspectors(data, folder / name, arguments.inspect_every),
                 resume=arguments.resume,
                 metrics={"BLEU": bleu},
             )
@@ -129,6 +131,7 @@ def train(
             metrics={"BLEU": bleu},
             evaluate_every=max(1, steps // 4),
             checkpoint_every=every,
+            callbacks=lambda name: inspectors(data, folder / name, arguments.inspect_every),
             resume=arguments.resume,
         )
     except ValueError as error:

@@ -92,6 +92,7 @@ def train_alone(
     seed: int,
     log_dir: Path,
     checkpoint_every: int,
+    inspectors: list[keras.callbacks.Callback] | None = None,
     resume: bool = False,
     metrics: dict[str, Any] | None = None,
 ) -> ComparisonReport:
@@ -100,6 +101,7 @@ def train_alone(
     Args:
         name: "builtin" or "custom", the run's name in TensorBoard and in the report.
         data: TranslationData.
+        inspectors: further callbacks.
         resume: go on from the last checkpoint in `log_dir`/checkpoints/`name`, if there is one.
         metrics: further numbers of the trained translator, by name.
 
@@ -128,7 +130,7 @@ def train_alone(
             epochs=epochs,
             steps_per_epoch=(steps - record.step) // epochs,
             validation_data=data.held_out,
-            callbacks=[recorder],
+            callbacks=[recorder, *(inspectors or [])],
             shuffle=False,  # the data are shuffled already, by the seed
             verbose=1 if sys.stdout.isatty() else 2,
         )

@@ -95,6 +95,14 @@ def make_parser() -> argparse.ArgumentParser:
     add("--steps", type=whole_number(0), help="training steps; 0 loads (default: the preset's)")
     add("--seed", type=whole_number(0), default=0, help="fixes weights and data order (default: 0)")
     add("--logdir", default=LOG_DIR, metavar="DIR", help=f"for all results (default: {LOG_DIR})")
+    add(
+        "--inspect-every",
+        type=whole_number(0),
+        default=100,
+        metavar="N",
+        help="look at gates, states, attention and all gradients in every N-th step, for TensorBoard; "
+        "0 never (default: 100)",
+    )
     add("--resume", action="store_true", help="go on from the last checkpoint in --logdir")
     add(
         "--translate",
