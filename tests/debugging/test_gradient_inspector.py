@@ -1,5 +1,7 @@
 """The inspector writes what a tape gives, at the right steps, and leaves the training as it is."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -20,6 +22,7 @@ rng = np.random.default_rng(0)
 x = rng.standard_normal((24, 6, 4)).astype("float32")
 y = rng.standard_normal((24, 1)).astype("float32")
 PROBE = (x[:8], y[:8])
+NUMBER = re.compile(r"\d{3,}")  # in the names of functions, counted over the whole process
 
 
 def make(layers=custom_layers, **options):
@@ -207,3 +210,31 @@ def test_bad_input_gets_one_line(tmp_path):
         match=r"a model that is not compiled has no loss.*Received: model='sequential.*model\.compile",
     ):
         inspector.on_train_begin()
+
+
+def test_the_training_graph_is_the_same_node_for_node(tmp_path):
+    """With and without inspection: every node, its inputs and attributes, inside of loops too."""
+
+    def nodes_with(callbacks):
+        graphs = []
+
+        class Spied(keras.Sequential):
+            def train_step(self, data):
+                graphs.append(tf.compat.v1.get_default_graph())
+                return super().train_step(data)
+
+        keras.utils.clear_session()  # which also begins to count names anew
+        keras.utils.set_random_seed(5)
+        gru = custom_layers.GRU(5, dropout=0.2, seed=2, name="gru")
+        layers = [keras.Input((None, 4)), gru, custom_layers.Dense(1, name="dense")]
+        model = Spied(layers, name="spied")
+        model.compile("adam", "mse", jit_compile=False)
+        fit(model, callbacks, epochs=1)
+        definition = graphs[-1].as_graph_def()  # the first one makes the optimizer's variables
+        functions = [node for f in definition.library.function for node in f.node_def]
+        return sorted(NUMBER.sub("#", str(node)) for node in [*definition.node, *functions])
+
+    plain = nodes_with([])
+    assert nodes_with([GradientInspector(tmp_path, PROBE, every=1)]) == plain
+    assert len(plain) > 500
+    assert any("While" in node for node in plain)
