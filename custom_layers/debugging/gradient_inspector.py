@@ -10,6 +10,7 @@ function stays as it is, node for node.
 
 import logging
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -18,11 +19,13 @@ import tensorflow as tf
 from custom_layers.core.protocols import Tensor
 from custom_layers.core.shape_check import require
 from custom_layers.debugging.findings import Measured, findings_of
+from custom_layers.debugging.dashboard import checked_settings, describe_run
+from custom_layers.debugging.heat_map import HeatMaps
 from custom_layers.debugging.log_folder import drop_events_after, writable_folder
 from custom_layers.debugging.measurements import Measurements
 from custom_layers.debugging.measures.noise_scale import NoiseScale
 from custom_layers.debugging.measures.update_ratio import update_ratio
-from custom_layers.debugging.probe_pass import ProbePass, checked_probe
+from custom_layers.debugging.probe_pass import ProbePass, checked_probe, size_of_batch
 from custom_layers.debugging.recorder import names_of_weights
 from custom_layers.debugging.schedules import Every
 from custom_layers.debugging.tensorboard_writer import TensorBoardWriter
@@ -52,10 +55,12 @@ class GradientInspector(keras.callbacks.Callback):
         every: look every so many training steps, and at step 0. int >= 1.
         histograms: whether to write the weights' gradients as histograms.
         training: whether the probe runs as in training, with dropout.
+        hparams: settings of your own, {"data": "spa-eng"}, shown beside the optimizer's in HParams.
 
     Raises:
         ValueError: `every` below 1; a probe that is no such tuple or is ragged; a `log_dir` that is a
-            file or cannot be written; at the start of training, a model that is not compiled.
+            file or cannot be written; `hparams` that are no dict of numbers, texts or truth values; at
+            the start of training, a model that is not compiled.
     """
 
     def __init__(
@@ -65,6 +70,7 @@ class GradientInspector(keras.callbacks.Callback):
         every: int = 100,
         histograms: bool = True,
         training: bool = True,
+        hparams: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.schedule = Every(every)
@@ -72,6 +78,9 @@ class GradientInspector(keras.callbacks.Callback):
         self.log_dir = writable_folder(log_dir, "GradientInspector", "log_dir")
         self.histograms = histograms
         self.training = training
+        self.hparams = checked_settings(hparams, "GradientInspector")
+        self._heat_maps = HeatMaps()
+        self._described = False
         self._writer: Any = None
         self._probe_pass: Any = None
         self._noise_scale = NoiseScale()
@@ -92,6 +101,7 @@ class GradientInspector(keras.callbacks.Callback):
         )
         self._before = self._step()
         last = drop_events_after(self.log_dir, self._before)
+        self._heat_maps, self._described = HeatMaps.of_log(self.log_dir), last is not None
         self._writer = TensorBoardWriter(self.log_dir)
         if self._probe_pass is None or self._probe_pass.model is not self.model:
             self._probe_pass = ProbePass(self.model, self.probe, self.training, self.histograms)
@@ -111,6 +121,7 @@ class GradientInspector(keras.callbacks.Callback):
 
     def on_train_end(self, logs: Any = None) -> None:
         if self._writer is not None:
+            self._heat_maps.draw(self._writer)
             self._writer.close()
 
     # -- one look --------------------------------------------------------------------------------
@@ -127,6 +138,8 @@ class GradientInspector(keras.callbacks.Callback):
         written = {tag: value for tag, value in scalars.items() if tag not in not_yet}
         self._writer.numbers(step, written, measured.series, measured.histograms)
         self._tell(step, Measured(self.model, scalars, measured.series))
+        self._heat_maps.look(self._writer, step, measured.series)
+        self._describe_once(step, written)
         self._writer.flush()  # a crash keeps all that was seen before it
         self._looks += 1
 
@@ -140,6 +153,15 @@ class GradientInspector(keras.callbacks.Callback):
             lines = [f"- {line}" for line in verdict.values()] or [NOTHING_WRONG]
             self._writer.text(step, "verdict", "\n".join(lines))
         self._told = verdict
+
+    def _describe_once(self, step: int, written: Mapping[str, float]) -> None:
+        """Settings, layout and graph, at the first look of a log."""
+        if not self._described:
+            every, batch = self.schedule.steps, size_of_batch(self.probe)
+            settings = {"every": every, "probe batch": batch, **self.hparams}
+            inputs, run = self._probe_pass.probe[0], os.fspath(self.log_dir)
+            describe_run(self._writer, step, run, self.model, written, settings, inputs)
+            self._described = True
 
     def _update_ratios(self) -> dict[str, float]:
         """By weight: how far the training steps of this execution, usually one, moved it."""
