@@ -56,8 +56,8 @@ def draw_heat_map(norms: np.ndarray, training_steps: np.ndarray, tag: str) -> Fi
         training_steps: (looks,), rising.
         tag: of the series, for the title and the axis.
     """
-    figure = Figure(figsize=(7.2, 4.0))
-    axes = figure.add_axes((0.09, 0.14, 0.74, 0.75))  # computing a layout would take half the time
+    figure = Figure(figsize=(6.0, 3.6))
+    axes = figure.add_axes((0.1, 0.15, 0.71, 0.74))  # computing a layout would take half the time
     name, _, measure = tag.rpartition("/")
     quantity = name.rpartition("/")[2]
     finite, zero = np.isfinite(norms), norms == 0
@@ -82,7 +82,7 @@ def draw_heat_map(norms: np.ndarray, training_steps: np.ndarray, tag: str) -> Fi
     axes.set_xticks(training_steps[np.unique(ticks)])
     axes.yaxis.set_major_locator(MaxNLocator(8, integer=True))
     axes.invert_yaxis()
-    bar = figure.colorbar(mesh, cax=figure.add_axes((0.85, 0.14, 0.025, 0.75)))
+    bar = figure.colorbar(mesh, cax=figure.add_axes((0.83, 0.15, 0.03, 0.74)))
     bar.set_label(f"|dL/d{quantity}$_t$| over the probe batch")
     bar.ax.minorticks_off()
     return figure

@@ -88,5 +88,5 @@ def test_pictures_are_written_in_fit_and_a_later_fit_knows_the_earlier_looks(tmp
     again, _ = HeatMaps.of_log(tmp_path).history(TAG)
     np.testing.assert_array_equal(norms, again)
     pixels = tf.io.decode_png(written["lstm/h/heat_map"][-1][1][2]).numpy()
-    assert pixels.shape == (400, 720, 3)
+    assert pixels.shape == (360, 600, 3)
     assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 100
