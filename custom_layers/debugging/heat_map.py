@@ -63,13 +63,18 @@ class HeatMaps:
         if self._drawn == self.looks:
             return
         self._drawn = self.looks
-        step, last = next(iter(self._last.items()))
+        ((step, last),) = self._last.items()
         for tag in last:
             writer.image(step, tag.replace(BY_STEP, "heat_map"), _pixels(*self.history(tag), tag))
 
     def history(self, tag: str) -> tuple[np.ndarray, np.ndarray]:
         """Norms (time steps, looks) of one series, and the training step of each look, the last too."""
-        looks = {step: all_series[tag] for step, all_series in (self._kept | self._last).items()}
+        (last,) = self._last.values()
+        looks = {
+            step: found[tag]
+            for step, found in (self._kept | self._last).items()
+            if tag in found and len(found[tag]) == len(last[tag])  # a log may hold another model's
+        }
         return np.stack(list(looks.values()), axis=1), np.asarray(list(looks))
 
     def _keep(self, step: int, series: Mapping[str, np.ndarray]) -> None:

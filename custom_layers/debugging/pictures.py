@@ -130,7 +130,7 @@ def gates_over_time(
     for axes, (kind, quantity) in zip(panels, found.items(), strict=False):
         values = np.asarray(quantity.value)[example].astype("float64").T  # (units, steps)
         _draw_units(axes, kind, np.where(mask, values, np.nan))
-    _draw_norms_by_step(panels[-1], found, example, mask)
+    _draw_norms_by_step(panels[-1], found, example)
     labels = [str(t) for t in range(steps)] if words is None else [*words, *[""] * steps][:steps]
     panels[-1].set_xticks(range(steps), labels, rotation=0 if words is None else 50)
     if words is not None:
@@ -297,13 +297,11 @@ def _draw_units(axes: Axes, kind: str, values: np.ndarray) -> None:
     bar.ax.yaxis.set_major_formatter(lambda number, _: f"{number:.2g}")
 
 
-def _draw_norms_by_step(
-    axes: Axes, found: dict[str, Quantity], example: int, mask: np.ndarray
-) -> None:
+def _draw_norms_by_step(axes: Axes, found: dict[str, Quantity], example: int) -> None:
     for place, (kind, quantity) in enumerate(found.items()):
         gradient = np.asarray(quantity.gradient)[example].astype("float64")  # (steps, units)
-        norms = np.where(mask, np.linalg.norm(gradient, axis=-1), np.nan)
-        drawn = np.where(norms > 0, norms, np.nan)  # a logarithmic axis has no 0
+        norms = np.linalg.norm(gradient, axis=-1)
+        drawn = np.where(norms > 0, norms, np.nan)  # 0 where masked: a logarithmic axis has none
         colour, line = COLOURS[place % len(COLOURS)], "-" if kind in STATES else "--"
         axes.plot(drawn, label=kind, color=colour, linestyle=line, marker="o", markersize=3)
     axes.set_yscale("log")

@@ -100,6 +100,7 @@ def test_every_chart_of_the_layout_finds_what_it_is_of(log_dir):
             patterns = chart.multiline.tag
             found = {tag for tag in tags for pattern in patterns if re.match(pattern, tag)}
             assert found, (category.title, chart.title)
+            assert not any(re.match(p, f"{tag}_more") for p in patterns for tag in found)
             shown.setdefault(category.title, {})[chart.title] = found
     whole, vanishing, gradients, updates, saturation = shown.values()
     assert {"all_weights/gradient_norm", "all_weights/gradient_norm_clipped"} in whole.values()

@@ -62,6 +62,13 @@ def test_a_model_without_states_has_none():
     assert pictures.drawn == []
 
 
+def test_a_look_at_another_model_in_the_same_log_is_left_out():
+    maps = HeatMaps()
+    for step, (tag, length) in enumerate([("gru/h", 2), ("lstm/h", 3), ("lstm/h", 2)]):
+        maps.look(Pictures(), step, {f"{tag}/gradient_norm_by_step": np.ones(length)})
+    assert maps.history(TAG)[1].tolist() == [2]
+
+
 def images(folder):
     events = EventAccumulator(str(folder), size_guidance={"tensors": 0})
     events.Reload()
@@ -85,8 +92,10 @@ def test_pictures_are_written_in_fit_and_a_later_fit_knows_the_earlier_looks(tmp
     assert [step for step, _ in written["lstm/h/heat_map"]] == [3, 4, 6]  # look 4, twice the end
     norms, steps = inspector._heat_maps.history(TAG)
     assert steps.tolist() == list(range(7))
-    again, _ = HeatMaps.of_log(tmp_path).history(TAG)
-    np.testing.assert_array_equal(norms, again)
+    again, nothing_new = HeatMaps.of_log(tmp_path), Pictures()
+    np.testing.assert_array_equal(norms, again.history(TAG)[0])
+    again.draw(nothing_new)
+    assert nothing_new.drawn == []
     pixels = tf.io.decode_png(written["lstm/h/heat_map"][-1][1][2]).numpy()
     assert pixels.shape == (360, 600, 3)
     assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 100

@@ -13,6 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import custom_layers
 from custom_layers.debugging import GradientInspector, record
 from custom_layers.debugging.tables import read_log, table_of, table_of_weights
+from custom_layers.debugging.tensorboard_writer import TensorBoardWriter
 
 rng = np.random.default_rng(3)
 x = rng.integers(1, 9, (10, 6))
@@ -122,6 +123,17 @@ def test_the_log_is_read_whole_and_as_tensorboard_reads_it(log_dir):
                 np.testing.assert_array_equal(found["value"], value)
             numbers += len(found)
     assert numbers == sum(len(frame) for frame in log)
+
+
+def test_two_writers_of_one_run_are_read_in_the_order_of_steps(tmp_path):
+    for steps in [(0, 20), (10, 30)]:
+        writer = TensorBoardWriter(tmp_path)
+        for step in steps:
+            writer.numbers(step, {"a/norm": step / 2}, {"a/norm_by_step": np.ones(2)})
+        writer.close()
+    log = read_log(tmp_path)
+    assert log.scalars["step"].tolist() == [0, 10, 20, 30]
+    assert log.scalars["value"].tolist() == [0, 5, 10, 15]
 
 
 def test_a_tag_is_taken_apart(log_dir):

@@ -37,7 +37,7 @@ def record_example(folder: Path = FOLDER, steps: int = 300, every: int = 100) ->
             path.unlink()
         keras.utils.clear_session()  # both count their layers' names from one, so that tags are equal
         keras.utils.set_random_seed(0)
-        rate = learning_rate_of(preset, steps)
+        rate = learning_rate_of(preset, preset.steps)
         translator = build_translator(
             layers,
             data.context_vocabulary,
