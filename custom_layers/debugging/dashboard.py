@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import keras
+import numpy as np
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.custom_scalar import summary as custom_scalar_summary
 from tensorboard.plugins.hparams import api as hparams_plugin
@@ -35,17 +36,19 @@ def checked_settings(settings: Mapping[str, Any] | None, owner: str) -> dict[str
         ValueError: they are no dict of names to numbers, texts or truth values.
     """
     settings = {} if settings is None else settings
-    right = isinstance(settings, Mapping) and all(
-        isinstance(name, str) and isinstance(value, Setting) for name, value in settings.items()
-    )
     require(
-        right,
+        isinstance(settings, Mapping)
+        and all(isinstance(name, str) for name in settings)
+        and all(isinstance(value, Setting | np.generic) for value in settings.values()),
         owner,
         "`hparams` must be a dict of names to numbers, texts or truth values",
         f"hparams={settings!r}",
         'For example hparams={"data": "spa-eng", "dropout": 0.1}.',
     )
-    return dict(settings)
+    return {
+        name: value.item() if isinstance(value, np.generic) else value
+        for name, value in settings.items()
+    }
 
 
 def describe_run(

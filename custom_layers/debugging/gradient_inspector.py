@@ -18,8 +18,8 @@ import tensorflow as tf
 
 from custom_layers.core.protocols import Tensor
 from custom_layers.core.shape_check import require
-from custom_layers.debugging.findings import Measured, findings_of
 from custom_layers.debugging.dashboard import checked_settings, describe_run
+from custom_layers.debugging.findings import Measured, findings_of
 from custom_layers.debugging.heat_map import HeatMaps
 from custom_layers.debugging.log_folder import drop_events_after, writable_folder
 from custom_layers.debugging.measurements import Measurements
@@ -43,8 +43,10 @@ class GradientInspector(keras.callbacks.Callback):
     each layer's output; the norm of all gradients together before and after clipping, the gradient
     noise scale, and the loss. Of our layers also: each gate before its activation and how saturated it
     is, each state, and the attention scores and weights; by time step, and for each state the vanishing
-    ratio |dL/dh_1| / |dL/dh_T|. What each measure is, `measurements.py` and `measures/` say. What is
-    wrong is said in words, in a text and by `logging`, when it begins (`findings.py`).
+    ratio |dL/dh_1| / |dL/dh_T| and a heat map over the training. Once a log also its settings (HParams),
+    a page of charts (Custom Scalars) and the model's layers (Graphs). What each measure is,
+    `measurements.py` and `measures/` say. What is wrong is said in words, in a text and by `logging`,
+    when it begins (`findings.py`).
 
     A look leaves the model as it found it: seed generators, moving averages and metrics are put back.
     A training that goes on from a checkpoint goes on in the same log, without a gap or a repeated step.

@@ -1,4 +1,4 @@
-"""Pictures of gradients: `matplotlib.figure.Figure`s, which a notebook shows and `savefig` writes.
+"""Pictures of gradients: Matplotlib figures, which a notebook shows and `savefig` writes.
 
     log = read_log(log_dir)
     heat_map(log.series, "encoder/gru/h/gradient_norm_by_step")              time step by training step
@@ -10,6 +10,7 @@ Figures are made without `matplotlib.pyplot`, so that no window opens and no bac
 changes. Colours stay apart for colour-blind eyes (viridis, PuOr; Okabe and Ito 2008).
 """
 
+import io
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,7 +34,16 @@ DECADES = 12  # of a logarithmic colour or axis; what is smaller is drawn as its
 RIDGES = 24  # at most, in one picture
 
 
-def heat_map(series: pd.DataFrame, tag: str) -> Figure:
+class Picture(Figure):
+    """A figure that a notebook shows by itself; a plain one it shows once pyplot has been imported."""
+
+    def _repr_png_(self) -> bytes:
+        file = io.BytesIO()
+        self.savefig(file, format="png", dpi=100)
+        return file.getvalue()
+
+
+def heat_map(series: pd.DataFrame, tag: str) -> Picture:
     """Norms by time step (down) and training step (across), in logarithmic colour.
 
     Args:
@@ -48,7 +58,7 @@ def heat_map(series: pd.DataFrame, tag: str) -> Figure:
     return draw_heat_map(norms.to_numpy(), norms.columns.to_numpy(), tag)
 
 
-def draw_heat_map(norms: np.ndarray, training_steps: np.ndarray, tag: str) -> Figure:
+def draw_heat_map(norms: np.ndarray, training_steps: np.ndarray, tag: str) -> Picture:
     """`heat_map` of arrays.
 
     Args:
@@ -56,7 +66,7 @@ def draw_heat_map(norms: np.ndarray, training_steps: np.ndarray, tag: str) -> Fi
         training_steps: (looks,), rising.
         tag: of the series, for the title and the axis.
     """
-    figure = Figure(figsize=(6.0, 3.6))
+    figure = Picture(figsize=(6.0, 3.6))
     axes = figure.add_axes((0.1, 0.15, 0.71, 0.74))  # computing a layout would take half the time
     name, _, measure = tag.rpartition("/")
     quantity = name.rpartition("/")[2]
@@ -90,7 +100,7 @@ def draw_heat_map(norms: np.ndarray, training_steps: np.ndarray, tag: str) -> Fi
 
 def gates_over_time(
     recording: Recording, layer: str, words: Sequence[str] | None = None, example: int = 0
-) -> Figure:
+) -> Picture:
     """Gates and states of one sequence, unit by unit, and below the gradient that reaches each of them.
 
     Steps that the layer did not take, because they are masked, are left grey.
@@ -124,7 +134,7 @@ def gates_over_time(
         f"{len(words or ())} words",
         "Pass the words as the model reads them, with its start and end tokens.",
     )
-    figure = Figure(figsize=(1.9 + 0.5 * steps, 2.0 + 1.35 * len(found)), layout="constrained")
+    figure = Picture(figsize=(1.9 + 0.5 * steps, 2.0 + 1.35 * len(found)), layout="constrained")
     ratios = [*[1.0] * len(found), 1.5]
     panels = figure.subplots(len(ratios), 1, sharex=True, gridspec_kw={"height_ratios": ratios})
     for axes, (kind, quantity) in zip(panels, found.items(), strict=False):
@@ -141,7 +151,7 @@ def gates_over_time(
     return figure
 
 
-def gradient_flow(recording: Recording) -> Figure:
+def gradient_flow(recording: Recording) -> Picture:
     """Gradient at each layer's output and of its weights, layers in the order of computation.
 
     Where there is no bar it says why: "0", "not reached" by the loss, "NaN or inf", or "no weights of
@@ -167,7 +177,7 @@ def gradient_flow(recording: Recording) -> Figure:
     )
     weights = _norms_of_weights_by_layer(recording, list(outputs))
     layers = list(outputs) + [layer for layer in weights if layer not in outputs]
-    figure = Figure(figsize=(10.5, 1.5 + 0.3 * len(layers)), layout="constrained")
+    figure = Picture(figsize=(10.5, 1.5 + 0.3 * len(layers)), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
     for axes, norms, colour, title, label, missing in (
         (panels[0], outputs, COLOURS[0], "at the output", "|dL/dy|", "not recorded"),
@@ -182,7 +192,7 @@ def gradient_flow(recording: Recording) -> Figure:
     return figure
 
 
-def histograms_over_training(histograms: pd.DataFrame, tag: str) -> Figure:
+def histograms_over_training(histograms: pd.DataFrame, tag: str) -> Picture:
     """How a gradient's entries are spread, one ridge a look, the first look behind.
 
     Args:
@@ -196,7 +206,7 @@ def histograms_over_training(histograms: pd.DataFrame, tag: str) -> Figure:
     all_steps = found["step"].unique()
     chosen = np.unique(np.linspace(0, len(all_steps) - 1, RIDGES).round().astype(int))
     steps = all_steps[chosen]
-    figure = Figure(figsize=(7.2, 1.6 + 0.24 * max(len(steps), 6)), layout="constrained")
+    figure = Picture(figsize=(7.2, 1.6 + 0.24 * max(len(steps), 6)), layout="constrained")
     axes = figure.subplots()
     colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.9, len(steps)))
     for place, step in enumerate(steps):

@@ -53,7 +53,7 @@ def log_dir(tmp_path_factory):
     """Two runs of `fit` into one log."""
     folder = tmp_path_factory.mktemp("run")
     model = make()
-    settings = {"data": "demo", "dropout": 0.25}
+    settings = {"data": "demo", "dropout": np.float32(0.25)}
     inspector = GradientInspector(folder, (x[:6], y[:6]), every=2, hparams=settings)
     for _ in range(2):
         model.fit(x, y, batch_size=4, verbose=0, callbacks=[inspector])

@@ -9,6 +9,7 @@ if keras.backend.backend() != "tensorflow":
     pytest.skip("recording needs TensorFlow", allow_module_level=True)
 
 import tensorflow as tf
+from IPython.core.formatters import DisplayFormatter
 from matplotlib.colors import to_hex
 from matplotlib.patches import StepPatch
 
@@ -154,6 +155,11 @@ def test_ridges_are_the_histograms():
         np.testing.assert_allclose((place - values) / 1.6, counts / counts.max())
         np.testing.assert_array_equal(edges, [-0.5, 0, 0.5, 1])
         assert baseline == place
+
+
+def test_a_notebook_shows_a_picture_without_pyplot(recording):
+    shown, _ = DisplayFormatter().format(pictures.gradient_flow(recording))
+    assert shown["image/png"].startswith(b"\x89PNG")
 
 
 def test_bad_input_gets_one_line(recording):
