@@ -4,6 +4,7 @@ from custom_layers.debugging.explain_gradients import Explanation, explain_gradi
 from custom_layers.debugging.findings import Finding
 from custom_layers.debugging.gradient_inspector import GradientInspector
 from custom_layers.debugging.hooks import HookHandle, hook
+from custom_layers.debugging.inspected_training import InspectedTraining
 from custom_layers.debugging.nan_guard import NaNFound, NaNGuard
 from custom_layers.debugging.nan_report import replay
 from custom_layers.debugging.recorder import Quantity, Recording, Trace, record
@@ -13,6 +14,7 @@ __all__ = [
     "Finding",
     "GradientInspector",
     "HookHandle",
+    "InspectedTraining",
     "NaNFound",
     "NaNGuard",
     "Quantity",

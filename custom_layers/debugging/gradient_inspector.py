@@ -5,7 +5,8 @@
 
 Keras hands a callback no batch. So the inspector has one of its own, the probe, on which it runs a
 function of its own: the charts of one batch can be compared over the whole training, and the training
-function stays as it is, node for node.
+function stays as it is, node for node. Without a probe it writes what a model that is an
+`InspectedTraining` measured of the training step itself.
 """
 
 import logging
@@ -29,6 +30,7 @@ from custom_layers.debugging.probe_pass import ProbePass, checked_probe, size_of
 from custom_layers.debugging.recorder import names_of_weights
 from custom_layers.debugging.schedules import Every
 from custom_layers.debugging.tensorboard_writer import TensorBoardWriter
+from custom_layers.debugging.training_batches import TrainingBatches
 
 LOOKS_BETWEEN_NOISE_SCALES = 10  # it takes half a pass more
 NOTHING_WRONG = "Nothing is wrong."
@@ -53,8 +55,10 @@ class GradientInspector(keras.callbacks.Callback):
 
     Args:
         log_dir: folder of the run; made if it is missing.
-        probe: (x, y) or (x, y, sample_weight), one batch as `fit` would see it.
-        every: look every so many training steps, and at step 0. int >= 1.
+        probe: (x, y) or (x, y, sample_weight), one batch as `fit` would see it. None: the batch of each
+            training step that is looked at, of a model that is an `InspectedTraining` (of which a probe
+            asks nothing). It is written at the step that it led to, with `loss/batch` for `loss/probe`.
+        every: look every so many training steps, and with a probe at step 0. int >= 1.
         histograms: whether to write the weights' gradients as histograms.
         training: whether the probe runs as in training, with dropout.
         hparams: settings of your own, {"data": "spa-eng"}, shown beside the optimizer's in HParams.
@@ -62,13 +66,14 @@ class GradientInspector(keras.callbacks.Callback):
     Raises:
         ValueError: `every` below 1; a probe that is no such tuple or is ragged; a `log_dir` that is a
             file or cannot be written; `hparams` that are no dict of numbers, texts or truth values; at
-            the start of training, a model that is not compiled.
+            the start of training, a model that is not compiled, or one that cannot measure its own
+            steps where `probe` is None.
     """
 
     def __init__(
         self,
         log_dir: str | os.PathLike[str],
-        probe: Any,
+        probe: Any = None,
         every: int = 100,
         histograms: bool = True,
         training: bool = True,
@@ -76,7 +81,7 @@ class GradientInspector(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         self.schedule = Every(every)
-        self.probe = checked_probe(probe, "GradientInspector")
+        self.probe = None if probe is None else checked_probe(probe, "GradientInspector")
         self.log_dir = writable_folder(log_dir, "GradientInspector", "log_dir")
         self.histograms = histograms
         self.training = training
@@ -84,7 +89,7 @@ class GradientInspector(keras.callbacks.Callback):
         self._heat_maps = HeatMaps()
         self._described = False
         self._writer: Any = None
-        self._probe_pass: Any = None
+        self._source: Any = None
         self._noise_scale = NoiseScale()
         self._looks = 0
         self._told: dict[str, str] | None = None
@@ -105,15 +110,17 @@ class GradientInspector(keras.callbacks.Callback):
         last = drop_events_after(self.log_dir, self._before)
         self._heat_maps, self._described = HeatMaps.of_log(self.log_dir), last is not None
         self._writer = TensorBoardWriter(self.log_dir)
-        if self._probe_pass is None or self._probe_pass.model is not self.model:
-            self._probe_pass = ProbePass(self.model, self.probe, self.training, self.histograms)
-        if self._before % self.schedule.steps == 0 and last != self._before:
+        if self._source is None or self._source.model is not self.model:
+            self._source = self._new_source()
+        if self.probe and self._before % self.schedule.steps == 0 and last != self._before:
             self.look()
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         soonest = self._before + self.model.steps_per_execution
         if self.schedule.is_due(soonest, self._before):
             self._weights_before = [tf.identity(w.value) for w in self.model.trainable_variables]
+            if self.probe is None:
+                self.model.measure_next_step()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         step = self._step()
@@ -128,11 +135,20 @@ class GradientInspector(keras.callbacks.Callback):
 
     # -- one look --------------------------------------------------------------------------------
 
+    def _new_source(self) -> ProbePass | TrainingBatches:
+        if self.probe is None:
+            return TrainingBatches(self.model, self.histograms)
+        return ProbePass(self.model, self.probe, self.training, self.histograms)
+
     def look(self) -> None:
-        """Measure the probe batch now, and write the measures at the optimizer's step."""
-        measured = self._probe_pass()
+        """Measure the probe batch now, or read the last step's measures; write them at this step."""
+        measured = self._source()
+        if measured is None:
+            return
         scalars = measured.scalars | self._update_ratios() | self._noise_scale_of(measured)
-        scalars["optimizer/learning_rate"] = float(self.model.optimizer.learning_rate)
+        scalars["optimizer/learning_rate"] = float(
+            keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
+        )
         not_yet = {
             tag for tag in scalars if self._looks == 0 and tag.endswith("angle_to_last_look")
         }
@@ -159,9 +175,11 @@ class GradientInspector(keras.callbacks.Callback):
     def _describe_once(self, step: int, written: Mapping[str, float]) -> None:
         """Settings, layout and graph, at the first look of a log."""
         if not self._described:
-            every, batch = self.schedule.steps, size_of_batch(self.probe)
-            settings = {"every": every, "probe batch": batch, **self.hparams}
-            inputs, run = self._probe_pass.probe[0], os.fspath(self.log_dir)
+            settings, inputs = {"every": self.schedule.steps, **self.hparams}, None
+            if self.probe is not None:
+                settings["probe batch"] = size_of_batch(self.probe)
+                inputs = self._source.probe[0]
+            run = os.fspath(self.log_dir)
             describe_run(self._writer, step, run, self.model, written, settings, inputs)
             self._described = True
 
@@ -169,7 +187,7 @@ class GradientInspector(keras.callbacks.Callback):
         """By weight: how far the training steps of this execution, usually one, moved it."""
         if self._weights_before is None:
             return {}
-        after = [w.value for w in self.model.trainable_variables]
+        after = [tf.identity(w.value) for w in self.model.trainable_variables]
         ratios = _all_update_ratios(self._weights_before, after).numpy().tolist()
         names = names_of_weights(self.model)
         return {f"{name}/update_ratio": r for name, r in zip(names, ratios, strict=True)}
@@ -177,11 +195,11 @@ class GradientInspector(keras.callbacks.Callback):
     def _noise_scale_of(self, measured: Measurements) -> dict[str, float]:
         if self._looks % LOOKS_BETWEEN_NOISE_SCALES:
             return {}
-        pair = self._probe_pass.noise_and_signal(measured.scalars["all_weights/gradient_norm"])
+        pair = self._source.noise_and_signal(measured.scalars["all_weights/gradient_norm"])
         return {} if pair is None else {"all_weights/noise_scale": self._noise_scale.update(*pair)}
 
     def _step(self) -> int:
-        return int(self.model.optimizer.iterations)
+        return int(keras.ops.convert_to_numpy(self.model.optimizer.iterations))
 
 
 @tf.function(reduce_retracing=True)

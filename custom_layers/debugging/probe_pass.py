@@ -86,7 +86,7 @@ class ProbePass:
         self._tags: list[str] = []
         self._half_pass = tf.function(self._norm_of_half, autograph=False)
         if not model.built:
-            with _put_back(model):
+            with put_back(model):
                 model(self.probe[0])
         self._last_gradients: dict[str, Tensor] = {
             name: tf.zeros(weight.shape)
@@ -98,7 +98,7 @@ class ProbePass:
         hooked = hooked_quantities(self.model)
         if self._pass is None or hooked != self._hooked:
             self._pass, self._hooked = tf.function(self._measure, autograph=False), hooked
-        with _put_back(self.model):
+        with put_back(self.model):
             scalars, series, histograms, gradients = self._pass(self._last_gradients)
         self._last_gradients = self._last_gradients | gradients
         return Measurements(
@@ -116,7 +116,7 @@ class ProbePass:
         """
         if self.size < 2:
             return None
-        with _put_back(self.model):
+        with put_back(self.model):
             half_norm = float(self._half_pass())
         return noise_and_signal(half_norm, gradient_norm, self.size // 2, self.size)
 
@@ -154,10 +154,14 @@ class ProbePass:
 
 
 @contextmanager
-def _put_back(model: keras.Model) -> Iterator[None]:
+def put_back(model: keras.Model) -> Iterator[None]:
     """Leave what a forward pass changes as it was before the block."""
-    kept = [*model.non_trainable_variables, *model.metrics_variables]
-    values = [tf.identity(variable.value) for variable in kept]
+    kept = [
+        on_a_replica  # each has its own part of a metric's sum
+        for variable in [*model.non_trainable_variables, *model.metrics_variables]
+        for on_a_replica in model.distribute_strategy.experimental_local_results(variable.value)
+    ]
+    values = [tf.identity(variable) for variable in kept]
     try:
         yield
     finally:
