@@ -30,6 +30,7 @@ from custom_layers.debugging.recorder import record
 from custom_layers.debugging.replicas import number_of_replicas, of_all_replicas, one_per_replica
 
 MEASURES = "measures of the inspected step"  # among the logs of a step; no metric is called so
+LOOK_AT_A_PROBE = "Or look at a probe: GradientInspector(log_dir, probe=(x[:64], y[:64]))."
 
 
 class InspectedTraining:
@@ -40,11 +41,12 @@ class InspectedTraining:
 
     - With `steps_per_execution` above 1 the measures are of the last step of the execution.
     - A model that `fit` builds is built in its first step, which is not looked at.
-    - Where XLA compiles the step, it would round otherwise with taps in between. There the step is
-      recorded in a pass of its own on the same batch, weights and seeds, before Keras's.
+    - Where XLA compiles the step, it would round otherwise with taps in between. There the same batch,
+      weights and seeds are recorded in a pass of their own, compiled too; hooks cannot be called in it.
     - Under tf.distribute.MirroredStrategy all measures are of the whole batch. The gradients of the
       weights are summed over the replicas, as Keras applies them; gates, states and outputs are put
-      together from all replicas: a look takes the memory of the whole batch's on each of them.
+      together from all replicas: a look takes the memory of the whole batch's on each of them. Keras
+      clips on each replica, before the sum: the norm after clipping is not written there.
 
     Differs from keras.Model: `train_step` is passed over in a step that is looked at, for one that does
     the same as Keras's. A base with a `train_step` of its own is refused; change `compute_loss` instead.
@@ -86,6 +88,13 @@ class InspectedTraining:
             hooked = hooked_quantities(self)
             if hooked not in inspected:
                 inspected.clear()
+                require(
+                    not (hooked and self.jit_compile),
+                    "InspectedTraining",
+                    "a hook cannot be called from what XLA compiles",
+                    f"jit_compile={self.jit_compile}",
+                    f"Call model.compile(..., jit_compile=False). {LOOK_AT_A_PROBE}",
+                )
                 inspected[hooked] = self._new_inspected_function()
             logs = inspected[hooked](iterator)
             self._measures = logs.pop(MEASURES)
@@ -110,15 +119,13 @@ class InspectedTraining:
         compiled, self.jit_compile = self.jit_compile, False
         function = self._new_function()
         self.jit_compile = compiled
+        step = partial(_recorded_step, self)
         if compiled:
-            plain_step = tf.function(
-                super().train_step,  # type: ignore[misc]
-                jit_compile=True,
-                autograph=False,
+            measures, own = (
+                tf.function(part, jit_compile=True, autograph=False)
+                for part in (partial(_measures_of, self), super().train_step)  # type: ignore[misc]
             )
-            step = partial(_recorded_before, plain_step, self)
-        else:
-            step = partial(_recorded_step, self)
+            step = partial(_measured_before, self, measures, own)
 
         def inspected(iterator: Any) -> Any:
             self._inspected_step = step
@@ -154,11 +161,17 @@ def _recorded_step(model: Any, data: Any) -> dict[str, Any]:
     return {**logs, MEASURES: recorded.measures}
 
 
-def _recorded_before(step: Callable, model: Any, data: Any) -> dict[str, Any]:
+def _measured_before(
+    model: Any, measures_of: Callable, step: Callable, data: Any
+) -> dict[str, Any]:
     """A step as it is, after a recorded pass of the same batch."""
     with put_back(model):
-        recorded = _record(model, *keras.utils.unpack_x_y_sample_weight(data))
-    return {**step(data), MEASURES: recorded.measures}
+        measures = measures_of(data)
+    return {**step(data), MEASURES: measures}
+
+
+def _measures_of(model: Any, data: Any) -> dict[str, Any]:
+    return _record(model, *keras.utils.unpack_x_y_sample_weight(data)).measures
 
 
 def _record(model: Any, x: Any, y: Any, sample_weight: Any) -> _Recorded:
@@ -174,7 +187,9 @@ def _record(model: Any, x: Any, y: Any, sample_weight: Any) -> _Recorded:
     scale = tf.cast(model.optimizer.scale_loss(tf.ones((), "float32")), "float32")
     recording = trace.read(tape, scaled)
     whole = of_all_replicas(recording)
-    measured = measure(whole, scale, model.optimizer)
+    # Keras clips on each replica, before the sum: what is left of the sum by clipping, nobody uses.
+    clips = model.optimizer if number_of_replicas() == 1 else None
+    measured = measure(whole, scale, clips)
     scalars = {"loss/batch": tf.cast(whole.loss, "float32") / scale, **measured.scalars}
     gradients = list(recording.weights.values())
     own = global_norm([tf.convert_to_tensor(g) for g in gradients if g is not None]) / scale
@@ -189,7 +204,6 @@ def _size_of_batch(x: Any) -> Tensor:
 
 def refuse_what_cannot_be_inspected(model: Any) -> None:
     """Raise a ValueError of a model whose own training steps cannot be measured."""
-    probe = "Look at a probe instead: GradientInspector(log_dir, probe=(x[:64], y[:64]))."
     require(
         isinstance(model, InspectedTraining)
         and type(model).make_train_function is InspectedTraining.make_train_function,
@@ -206,7 +220,7 @@ def refuse_what_cannot_be_inspected(model: Any) -> None:
         "InspectedTraining",
         "a `train_step` besides Keras's would be passed over",
         own[0].__qualname__,
-        f"Change `compute_loss` instead. {probe}",
+        f"Change `compute_loss` instead. {LOOK_AT_A_PROBE}",
     )
     strategy = model.distribute_strategy
     require(
@@ -215,5 +229,5 @@ def refuse_what_cannot_be_inspected(model: Any) -> None:
         "InspectedTraining",
         "the replicas must share one process, and a step that XLA compiles must be of one replica",
         f"{type(strategy).__name__}, jit_compile={model.jit_compile}",
-        probe,
+        LOOK_AT_A_PROBE,
     )
