@@ -16,6 +16,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import custom_layers
 from custom_layers.debugging import GradientInspector, InspectedTraining, hook, record
+from custom_layers.debugging.measures.noise_scale import noise_and_signal
+from custom_layers.debugging.training_batches import TrainingBatches
 
 rng = np.random.default_rng(0)
 x = rng.standard_normal((24, 6, 4)).astype("float32")
@@ -285,6 +287,27 @@ def test_a_nan_is_shown_and_not_dropped(tmp_path):
     found = written(tmp_path)
     assert np.isnan(found["loss/batch"][1])
     assert found["gru/gru_cell/kernel/gradient_not_finite"][1] == 1
+
+
+def test_noise_scale_compares_the_replicas_with_their_sum():
+    """Each replica differentiates its part's mean loss, divided by the number of replicas."""
+    model = make(Sequential, dropout=0.0)
+
+    def gradient_norm(part, divided_by=1):
+        with tf.GradientTape() as tape:
+            loss = model.compute_loss(x=x[part], y=y[part], y_pred=model(x[part])) / divided_by
+        weights = [w.value for w in model.trainable_variables]
+        return float(tf.linalg.global_norm(tape.gradient(loss, weights)))
+
+    halves = slice(0, 12), slice(12, 24)
+    source = TrainingBatches(model)
+    source._replicas = np.array([[12, gradient_norm(half, divided_by=2)] for half in halves])
+    whole = gradient_norm(slice(0, 24))
+    half = np.sqrt(np.mean([gradient_norm(half) ** 2 for half in halves]))
+    got = source.noise_and_signal(whole)
+    np.testing.assert_allclose(got, noise_and_signal(half, whole, 12, 24), rtol=1e-4)
+    source._replicas[0, 0] = 11
+    assert source.noise_and_signal(whole) is None
 
 
 class WrongOrder(keras.Sequential, InspectedTraining):
