@@ -74,6 +74,15 @@ def apply_mask(tensor: Tensor, mask: Mask) -> Tensor | list[Tensor]:
     return tensor * mask
 
 
+def apply_mask_backward(d_dropped: Any, mask: Mask) -> Tensor:
+    """Gradient of `apply_mask` by its tensor: each product's gradient times its mask, summed."""
+    if mask is None:
+        return d_dropped
+    if isinstance(mask, (list, tuple)):
+        return sum(d_gate * gate_mask for d_gate, gate_mask in zip(d_dropped, mask, strict=True))
+    return d_dropped * mask
+
+
 def is_traced(tensor: Tensor) -> bool:
     """Whether the tensor has no value yet, because a function that holds it is being compiled."""
     try:

@@ -1,90 +1,34 @@
-r"""Gated recurrent unit, in both of its variants.
+r"""Gated recurrent unit, in both of its variants; the equations are those of `gru_step.py`.
 
-    a_t = x_t W + b                                       (1) input projection, for all steps at once
-    z_t = sigmoid(a_z + h_{t-1} U_z + d_z)                (2) update gate
-    r_t = sigmoid(a_r + h_{t-1} U_r + d_r)                (3) reset gate
-    n_t = tanh(a_n + r_t * (h_{t-1} U_n + d_n))           (4) candidate, reset after the product
-    n_t = tanh(a_n + (r_t * h_{t-1}) U_n)                 (5) candidate, reset before the product
-    h_t = z_t * h_{t-1} + (1 - z_t) * n_t                 (6) new state, and the output
-
-With `reset_after=True`, Keras's default, (4) holds and `bias` is the pair b, d, of shape
-(2, 3 units). With `reset_after=False` (5) holds, there is no d, and `bias` is b, of shape (3 units,).
-Shapes: W (features, 3 units), U (units, 3 units), each in slots z, r, n.
-Source: (5) Cho et al. 2014, arXiv:1406.1078v3, section 2.3; (4) the same paper's v1 and cuDNN; the
-biases are Keras's.
+With `reset_after=True`, Keras's default, the reset gate comes after the product with U_n, and `bias` is
+the pair b, d, of shape (2, 3 units). With `reset_after=False` it comes before the product, there is no
+d, and `bias` is b, of shape (3 units,).
+Source: Cho et al. 2014, arXiv:1406.1078v3, section 2.3 (before), and v1 of the same paper (after).
 Differs from keras.layers.GRU: `custom_layers.RNN` says where a wrong shape raises; a dropout rate
 outside [0, 1) raises, where Keras clamps it; there is no cuDNN kernel, so `use_cudnn=True` raises.
 Other libraries exchange z_t and 1 - z_t in (6).
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 from keras import ops
 
 from custom_layers.core.protocols import Tensor
-from custom_layers.recurrent.recurrent_cell import RecurrentCell, multiply
+from custom_layers.recurrent.dropout_masks import apply_mask, apply_mask_backward
+from custom_layers.recurrent.gru_step import (
+    GRUStep,
+    ResetAfterStep,
+    gru_step_backward_reset_after,
+    gru_step_backward_reset_before,
+    gru_step_reset_after,
+    gru_step_reset_before,
+    reset_after_weights_backward,
+    reset_before_weights_backward,
+)
+from custom_layers.recurrent.recurrent_cell import CellGradients, RecurrentCell, StepParameters
 from custom_layers.recurrent.single_cell_rnn import SingleCellRNN, cell_options
-
-
-class GRUStep(NamedTuple):
-    """All that one step computes; every field (batch, units)."""
-
-    z: Tensor
-    r: Tensor
-    n: Tensor
-    h: Tensor
-
-
-def gru_step_reset_after(
-    projected: Tensor,
-    h: Tensor,
-    dropped_h: Tensor,
-    recurrent_kernel: Tensor,
-    recurrent_bias: Tensor | None,
-    activation: Any = ops.tanh,
-    recurrent_activation: Any = ops.sigmoid,
-) -> GRUStep:
-    """One step of equations (2), (3), (4) and (6).
-
-    Args:
-        projected: a_t of (1), (batch, 3 units).
-        h: h_{t-1}, (batch, units).
-        dropped_h: h_{t-1} as U sees it: `h` itself, or a list with one dropped-out state for each gate.
-        recurrent_kernel: U, (units, 3 units).
-        recurrent_bias: d, (3 units,), or None.
-        activation, recurrent_activation: what stands as tanh and as sigmoid in the equations.
-    """
-    recurrent = multiply(dropped_h, recurrent_kernel)
-    if recurrent_bias is not None:
-        recurrent = recurrent + recurrent_bias
-    a_z, a_r, a_n = ops.split(projected, 3, axis=-1)  # each (batch, units)
-    u_z, u_r, u_n = ops.split(recurrent, 3, axis=-1)  # each (batch, units)
-    z = recurrent_activation(a_z + u_z)  # (2)
-    r = recurrent_activation(a_r + u_r)  # (3)
-    n = activation(a_n + r * u_n)  # (4)
-    return GRUStep(z, r, n, h=z * h + (1 - z) * n)  # (6)
-
-
-def gru_step_reset_before(
-    projected: Tensor,
-    h: Tensor,
-    dropped_h: Tensor,
-    recurrent_kernel: Tensor,
-    activation: Any = ops.tanh,
-    recurrent_activation: Any = ops.sigmoid,
-) -> GRUStep:
-    """One step of equations (2), (3), (5) and (6), without d. Arguments: as `gru_step_reset_after`."""
-    h_z, h_r, h_n = dropped_h if isinstance(dropped_h, (list, tuple)) else 3 * (dropped_h,)
-    units = h.shape[-1]
-    U_zr, U_n = ops.split(recurrent_kernel, [2 * units], axis=-1)
-    a_z, a_r, a_n = ops.split(projected, 3, axis=-1)  # each (batch, units)
-    u_z, u_r = ops.split(multiply(h_z if h_z is h_r else [h_z, h_r], U_zr), 2, axis=-1)
-    z = recurrent_activation(a_z + u_z)  # (2)
-    r = recurrent_activation(a_r + u_r)  # (3)
-    n = activation(a_n + ops.matmul(r * h_n, U_n))  # (5)
-    return GRUStep(z, r, n, h=z * h + (1 - z) * n)  # (6)
 
 
 @keras.saving.register_keras_serializable(package="custom_layers")
@@ -93,7 +37,7 @@ class GRUCell(RecurrentCell):
 
     Args: as `keras.layers.GRUCell`; see `RecurrentCell` for their meaning. Besides,
         recurrent_activation: of the gates.
-        reset_after: which candidate, equation (4) or (5) of this file.
+        reset_after: which candidate, equation (4) or (5) of `gru_step.py`.
 
     Call arguments:
         inputs: (batch, features).
@@ -163,16 +107,48 @@ class GRUCell(RecurrentCell):
             return None
         return ops.cast(self.bias, self.compute_dtype)[1]
 
-    def step(self, projected: Tensor, states: Sequence[Tensor], training: bool = False) -> GRUStep:
-        h = states[0]
-        dropped_h = self.dropped_state(h, training)
-        recurrent_kernel = ops.cast(self.recurrent_kernel, self.compute_dtype)
-        functions = self.activation, self.recurrent_activation
+    def step_with(
+        self, parameters: StepParameters, projected: Tensor, states: Sequence[Tensor]
+    ) -> GRUStep | ResetAfterStep:
+        h, functions = states[0], (self.activation, self.recurrent_activation)
+        dropped_h = apply_mask(h, parameters.mask)
         if self.reset_after:
             return gru_step_reset_after(
-                projected, h, dropped_h, recurrent_kernel, self.recurrent_bias(), *functions
+                projected, h, dropped_h, parameters.kernel, parameters.bias, *functions
             )
-        return gru_step_reset_before(projected, h, dropped_h, recurrent_kernel, *functions)
+        return gru_step_reset_before(projected, h, dropped_h, parameters.kernel, *functions)
+
+    def step_backward(
+        self,
+        parameters: StepParameters,
+        record: Any,
+        states: Sequence[Tensor],
+        d_states: Sequence[Tensor],
+    ) -> CellGradients:
+        backward: Any = gru_step_backward_reset_before
+        if self.reset_after:
+            backward = gru_step_backward_reset_after
+        h, functions = states[0], (self.activation, self.recurrent_activation)
+        dropped_h = apply_mask(h, parameters.mask)
+        d = backward(
+            record, h, dropped_h, parameters.kernel, d_states[0], *functions, weights=False
+        )
+        d_h = d.h + apply_mask_backward(d.dropped_h, parameters.mask)
+        return CellGradients(d.projected, [d_h], {})
+
+    def parameters_backward(
+        self,
+        parameters: StepParameters,
+        records: Any,
+        states: Sequence[Tensor],
+        d_projected: Tensor,
+    ) -> StepParameters:
+        dropped_h = apply_mask(states[0], parameters.mask)
+        if not self.reset_after:
+            d_kernel = reset_before_weights_backward(records, dropped_h, d_projected)
+            return StepParameters(d_kernel, None, None)
+        d_kernel, d_bias = reset_after_weights_backward(records, dropped_h, d_projected)
+        return StepParameters(d_kernel, None if parameters.bias is None else d_bias, None)
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -23,7 +23,16 @@ import keras
 from keras import ops
 
 from custom_layers.core.protocols import Shape, Tensor
-from custom_layers.recurrent.recurrent_cell import RecurrentCell, multiply
+from custom_layers.recurrent.activation_slopes import slope_of
+from custom_layers.recurrent.dropout_masks import apply_mask, apply_mask_backward
+from custom_layers.recurrent.recurrent_cell import (
+    CellGradients,
+    RecurrentCell,
+    StepParameters,
+    kernel_gradient,
+    multiply,
+    multiply_backward,
+)
 from custom_layers.recurrent.single_cell_rnn import SingleCellRNN, cell_options
 
 
@@ -66,6 +75,53 @@ def lstm_step(
     c = f * c + i * g  # (6)
     c = c if c_probe is None else c + c_probe
     return LSTMStep(i, f, g, o, c, h=o * activation(c))  # (7)
+
+
+class LSTMGradients(NamedTuple):
+    """dL/d of each argument of `lstm_step`, shaped like it."""
+
+    projected: Tensor
+    h: Any
+    c: Tensor
+    recurrent_kernel: Tensor | None
+    c_probe: Tensor
+
+
+def lstm_step_backward(
+    step: LSTMStep,
+    h: Any,
+    c: Tensor,
+    recurrent_kernel: Tensor,
+    d_h: Tensor,
+    d_c: Tensor,
+    activation: Any = ops.tanh,
+    recurrent_activation: Any = ops.sigmoid,
+    weights: bool = True,
+) -> LSTMGradients:
+    """Equations (7) to (2) backwards.
+
+    Args:
+        step: what the step returned.
+        h, c, recurrent_kernel, activation, recurrent_activation: as the step had them.
+        d_h, d_c: dL/dh_t, and dL/dc_t but for what comes through h_t; each (batch, units).
+        weights: whether to return the gradient by U. A loop does not ask for it: it takes that of all
+            steps in one product, `kernel_gradient`.
+    """
+    slope, gate_slope = slope_of(activation), slope_of(recurrent_activation)
+    y = activation(step.c)
+    d_c = d_c + d_h * step.o * slope(y)  # (7): all that reaches c_t
+    a_o = d_h * y * gate_slope(step.o)  # (7) into the sigmoid of (5)
+    a_c = d_c * step.i * slope(step.g)  # (6) into the tanh of (4)
+    a_f = d_c * c * gate_slope(step.f)  # (6) into the sigmoid of (3)
+    a_i = d_c * step.g * gate_slope(step.i)  # (6) into the sigmoid of (2)
+    d_a = ops.concatenate([a_i, a_f, a_c, a_o], axis=-1)
+    return LSTMGradients(
+        projected=d_a,  # (2) to (5): a_t stands there as it is
+        h=multiply_backward(d_a, h, recurrent_kernel),  # (2) to (5): through h_{t-1} U
+        c=d_c * step.f,  # (6): the path that no matrix stands in
+        recurrent_kernel=kernel_gradient(d_a, h) if weights else None,  # (2) to (5)
+        c_probe=d_c,  # beside (6)
+    )
 
 
 @keras.saving.register_keras_serializable(package="custom_layers")
@@ -140,18 +196,18 @@ class LSTMCell(RecurrentCell):
         after = self.bias_initializer((2 * self.units,), dtype=dtype)
         return ops.concatenate([before, ones, after])
 
-    def step(
+    def step_with(
         self,
+        parameters: StepParameters,
         projected: Tensor,
         states: Sequence[Tensor],
-        training: bool = False,
         c_probe: Tensor | None = None,
     ) -> LSTMStep:
         return lstm_step(
             projected,
-            self.dropped_state(states[0], training),
+            apply_mask(states[0], parameters.mask),
             states[1],
-            ops.cast(self.recurrent_kernel, self.compute_dtype),
+            parameters.kernel,
             self.activation,
             self.recurrent_activation,
             c_probe,
@@ -159,6 +215,37 @@ class LSTMCell(RecurrentCell):
 
     def states_of(self, record: LSTMStep) -> list[Tensor]:
         return [record.h, record.c]
+
+    def step_backward(
+        self,
+        parameters: StepParameters,
+        record: LSTMStep,
+        states: Sequence[Tensor],
+        d_states: Sequence[Tensor],
+    ) -> CellGradients:
+        d = lstm_step_backward(
+            record,
+            apply_mask(states[0], parameters.mask),
+            states[1],
+            parameters.kernel,
+            d_states[0],
+            d_states[1],
+            self.activation,
+            self.recurrent_activation,
+            weights=False,
+        )
+        d_h = apply_mask_backward(d.h, parameters.mask)
+        return CellGradients(d.projected, [d_h, d.c], {"c": d.c_probe})
+
+    def parameters_backward(
+        self,
+        parameters: StepParameters,
+        records: LSTMStep,
+        states: Sequence[Tensor],
+        d_projected: Tensor,
+    ) -> StepParameters:
+        h = apply_mask(states[0], parameters.mask)
+        return StepParameters(kernel_gradient(d_projected, h), None, None)
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -3,7 +3,8 @@
     output_t = output_t   where mask_t, else output_{t-1} (or 0)
     states_t = states_t   where mask_t, else states_{t-1}
 
-Before the first step that is kept, output_{t-1} is 0.
+Before the first step that is kept, output_{t-1} is 0. Backwards, each gradient goes where its value came
+from: to the step where mask_t, else on to what stood there before.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from custom_layers.core.protocols import Tensor
 from custom_layers.recurrent.time_loop import time_loop
 
 CellStep = Callable[[Any, Any], tuple[Tensor, Any, Any]]
+StepBackward = Callable[[Any, list[Tensor]], tuple[list[Tensor], Any]]
 
 
 def masked_time_loop(
@@ -65,6 +67,60 @@ def masked_time_loop(
     (states, last_output), ys = loop(advance, (states, zero_output), inputs, reverse=reverse)
     outputs, records = ys if isinstance(ys, tuple) else (ys, None)
     return outputs if return_sequences else last_output, states, records
+
+
+def masked_time_loop_backward(
+    step_backward: StepBackward,
+    d_output: Tensor,
+    d_states: Any,
+    sequences: Any,
+    mask: Tensor | None,
+    *,
+    reverse: bool,
+    return_sequences: bool,
+    zero_output_for_mask: bool,
+    loop: Callable[..., Any] = time_loop,
+) -> tuple[Any, Any]:
+    """Carry the gradients of `masked_time_loop` back in time, where a cell's output is its state h.
+
+    Args:
+        step_backward: `(x_t, d_states_t) -> (d_states_{t-1}, y_t)`, the step's own states, not masked.
+        d_output: dL/d of what the loop returned as outputs, of the same shape.
+        d_states: dL/d of the last states, a list, h the first.
+        sequences: what `step_backward` reads at each step, (steps, ...).
+        mask, reverse, return_sequences, zero_output_for_mask: as the loop had them.
+        loop: as there; it runs the other way round.
+
+    Returns:
+        dL/d of the states before the first step, and the y of all steps, each at its own time.
+    """
+    is_held = mask is not None and not zero_output_for_mask
+
+    def retreat(carry: Any, x: Any) -> tuple[Any, Any]:
+        d_states, d_output = carry  # d_output: by the output that this step leaves to the next
+        if return_sequences:
+            d_output = d_output + x["d_output"]
+        d_new, d_kept, d_before = d_states, None, ops.zeros_like(d_output)
+        if mask is not None:
+            nothing = [ops.zeros_like(d) for d in d_states]
+            d_new = _where(x["keep"], d_states, nothing)
+            d_kept = _where(x["keep"], nothing, d_states)
+            if is_held:
+                d_before = _where(x["keep"], d_before, d_output)
+            d_output = _where(x["keep"], d_output, ops.zeros_like(d_output))
+        d_states, y = step_backward(x["step"], [d_new[0] + d_output, *d_new[1:]])
+        if d_kept is not None:
+            d_states = [d + kept for d, kept in zip(d_states, d_kept, strict=True)]
+        return (d_states, d_before), y
+
+    inputs = {"step": sequences}
+    if mask is not None:
+        inputs["keep"] = mask
+    if return_sequences:
+        inputs["d_output"] = d_output
+        d_output = ops.zeros_like(d_states[0])
+    (d_states, _), ys = loop(retreat, (d_states, d_output), inputs, reverse=not reverse)
+    return d_states, ys
 
 
 def _where(keep: Tensor, new: Any, old: Any) -> Any:

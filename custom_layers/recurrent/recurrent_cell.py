@@ -5,10 +5,12 @@ one matrix product; `step` needs the state, and is all that is left inside the t
 
     projected = project_inputs(x)           (..., features)  ->  (..., gates x units)
     record    = step(projected_t, states)   every intermediate of one step, by name
+
+Each cell writes its step once more backwards, for `gradient="bptt"`: see `back_propagation.py`.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 from keras import ops
@@ -40,6 +42,55 @@ def multiply(x: Any, kernel: Tensor) -> Tensor:
     if len(x.shape) == 2:
         return ops.matmul(x, kernel)
     return ops.tensordot(x, kernel, axes=1)  # one large product, where matmul makes one per step
+
+
+def multiply_backward(d_product: Tensor, x: Any, kernel: Tensor) -> Any:
+    """Gradient of `multiply` by `x`: d_product kernel^T, shaped like `x`, a list where `x` is one."""
+    if isinstance(x, (list, tuple)):
+        d_products, kernels = (ops.split(t, len(x), axis=-1) for t in (d_product, kernel))
+        return [multiply_backward(*part) for part in zip(d_products, x, kernels, strict=True)]
+    return ops.matmul(d_product, ops.transpose(kernel))
+
+
+def kernel_gradient(d_product: Tensor, x: Any) -> Tensor:
+    """Gradient of `multiply` by `kernel`: x^T d_product, summed over the batch, and over all steps.
+
+    Args:
+        d_product: (..., gates x units), the gradient by the product.
+        x: (..., features), or a list of `gates` such tensors. Of all steps, it is one large product.
+
+    Returns:
+        (features, gates x units).
+    """
+    if isinstance(x, (list, tuple)):
+        parts = zip(ops.split(d_product, len(x), axis=-1), x, strict=True)
+        return ops.concatenate([kernel_gradient(*part) for part in parts], axis=-1)
+    x, d_product = (ops.reshape(t, (-1, t.shape[-1])) for t in (x, d_product))
+    return ops.matmul(ops.transpose(x), d_product)
+
+
+class StepParameters(NamedTuple):
+    """What a step reads besides its input and its states: tensors, and no variables.
+
+    kernel: U, (units, gates x units). bias: what is added to the product with U, (gates x units,), or
+    None. mask: dropout of the state, (batch, units), or a list with one for each gate, or None.
+    """
+
+    kernel: Tensor
+    bias: Tensor | None
+    mask: Mask
+
+
+class CellGradients(NamedTuple):
+    """What goes on from a step, backwards.
+
+    projected: dL/d of the projected input. states: dL/d of each state before the step. probes: the
+    total derivative of each new state but `h`, by its name.
+    """
+
+    projected: Tensor
+    states: list[Tensor]
+    probes: dict[str, Tensor]
 
 
 class RecurrentCell(RecurrentDropout, keras.layers.Layer):
@@ -182,24 +233,72 @@ class RecurrentCell(RecurrentDropout, keras.layers.Layer):
         bias = self.input_bias()
         return projected if bias is None else projected + bias
 
-    def dropped_state(self, h: Tensor, training: bool) -> Tensor | list[Tensor]:
-        """h_{t-1}', the state as the recurrent kernel sees it."""
+    def recurrent_bias(self) -> Tensor | None:
+        """What is added to the product with the recurrent kernel; None in most cells."""
+        return None
+
+    def step_parameters(self, h: Tensor, training: bool) -> StepParameters:
+        """What `step_with` reads, in the compute dtype; `h` is (batch, units), as a mask has it."""
         mask: Mask = None
         if training and self.recurrent_dropout:
             mask = self.get_recurrent_dropout_mask(h)
-        return apply_mask(h, mask)
+            mask = (
+                list(mask) if isinstance(mask, (list, tuple)) else mask
+            )  # JAX knows no other list
+        kernel = ops.cast(self.recurrent_kernel, self.compute_dtype)
+        return StepParameters(kernel, self.recurrent_bias(), mask)
 
-    def step(self, projected: Tensor, states: Sequence[Tensor], training: bool = False) -> Any:
+    def step(
+        self, projected: Tensor, states: Sequence[Tensor], training: bool = False, **probes: Tensor
+    ) -> Any:
         """One time step: the record of all its intermediates, `h` the output among them.
 
         A cell of more states than `h` takes a keyword `<state>_probe` for each of them: zeros that are
         added to it where it is computed, to differentiate by it.
         """
+        parameters = self.step_parameters(states[0], training)
+        return self.step_with(parameters, projected, states, **probes)
+
+    def step_with(
+        self,
+        parameters: StepParameters,
+        projected: Tensor,
+        states: Sequence[Tensor],
+        *args: Any,
+        **probes: Any,
+    ) -> Any:
+        """The same step, a pure function of its arguments."""
         raise NotImplementedError
 
     def states_of(self, record: Any) -> list[Tensor]:
         """The states that a step record leaves to the next step."""
         return [record.h]
+
+    def step_backward(
+        self,
+        parameters: StepParameters,
+        record: Any,
+        states: Sequence[Tensor],
+        d_states: Sequence[Tensor],
+    ) -> CellGradients:
+        """The gradients of one step, from those by its new states; `states` are those before it."""
+        raise NotImplementedError
+
+    def parameters_backward(
+        self,
+        parameters: StepParameters,
+        records: Any,
+        states: Sequence[Tensor],
+        d_projected: Tensor,
+    ) -> StepParameters:
+        """The gradients by kernel and bias, of all steps at once.
+
+        Args:
+            parameters: as the steps had them.
+            records, states: of all steps, the states before each; their tensors are (steps, batch, ...).
+            d_projected: (steps, batch, gates x units), as `step_backward` gave it.
+        """
+        raise NotImplementedError
 
     def call(self, inputs: Tensor, states: Any, training: bool = False) -> tuple[Tensor, Any]:
         is_nested = isinstance(states, (list, tuple))

@@ -9,6 +9,7 @@ from keras import ops
 from custom_layers.core.protocols import Shape, Tensor, accepts, output_size_of
 from custom_layers.core.shape_check import require, require_shape
 from custom_layers.core.taps import listener_of
+from custom_layers.recurrent import gradient_choice
 from custom_layers.recurrent.dropout_masks import (
     draw_dropout_masks,
     reset_dropout_masks,
@@ -41,6 +42,8 @@ class RNN(keras.layers.Layer):
         stateful: begin each batch with the states that the last one ended with.
         unroll: write the loop out step by step; needs a fixed number of steps.
         zero_output_for_mask: whether a masked step puts out zero instead of the output before it.
+        gradient: "autodiff", the framework's, or "bptt", ours through time: see `gradient_choice.py`.
+        truncate_every: with "bptt", cut the states' gradient every so many steps; int >= 1, or None.
 
     Call arguments:
         sequences: (batch, steps, features).
@@ -72,6 +75,9 @@ class RNN(keras.layers.Layer):
         stateful: bool = False,
         unroll: bool = False,
         zero_output_for_mask: bool = False,
+        *,
+        gradient: str = "autodiff",
+        truncate_every: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -100,6 +106,8 @@ class RNN(keras.layers.Layer):
         self.stateful = stateful
         self.unroll = unroll
         self.zero_output_for_mask = zero_output_for_mask
+        gradient_choice.check_gradient(self.name, cell, gradient, truncate_every)
+        self.gradient, self.truncate_every = gradient, truncate_every
         self.single_state = isinstance(state_size, int)
         self.state_size = [state_size] if isinstance(state_size, int) else list(state_size)
         self.supports_masking = True
@@ -227,6 +235,18 @@ class RNN(keras.layers.Layer):
         listener = listener_of(self, sequences)
         if listener is not None and not can_be_watched(self.cell):
             listener = None
+        run = gradient_choice.back_propagated_loop if self.gradient == "bptt" else RNN.autodiff_loop
+        outputs, states = run(self, listener, inputs, initial_state, mask, training)
+        if self.return_sequences:
+            outputs = _exchange_batch_and_steps(outputs)
+            if self.go_backwards:
+                outputs = ops.flip(outputs, axis=1)
+        return outputs, states
+
+    def autodiff_loop(
+        self, listener: Any, inputs: Tensor, initial_state: Any, mask: Any, training: bool
+    ) -> tuple[Tensor, Any]:
+        """The loop that the framework differentiates."""
         if listener is None:
             step, inputs = self._cell_step(inputs, training)
             zero_output = self._zero_output(step, inputs, initial_state)
@@ -247,10 +267,6 @@ class RNN(keras.layers.Layer):
         )
         if listener is not None:
             watched.hand_over(records, mask)
-        if self.return_sequences:
-            outputs = _exchange_batch_and_steps(outputs)
-            if self.go_backwards:
-                outputs = ops.flip(outputs, axis=1)
         return outputs, states
 
     def _cell_step(self, inputs: Tensor, training: bool) -> tuple[CellStep, Tensor]:
@@ -361,6 +377,7 @@ class RNN(keras.layers.Layer):
             "stateful": self.stateful,
             "unroll": self.unroll,
             "zero_output_for_mask": self.zero_output_for_mask,
+            **gradient_choice.gradient_config(self),
         }
 
     @classmethod

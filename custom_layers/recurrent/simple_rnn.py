@@ -17,7 +17,16 @@ import keras
 from keras import ops
 
 from custom_layers.core.protocols import Tensor
-from custom_layers.recurrent.recurrent_cell import RecurrentCell, multiply
+from custom_layers.recurrent.activation_slopes import slope_of
+from custom_layers.recurrent.dropout_masks import apply_mask, apply_mask_backward
+from custom_layers.recurrent.recurrent_cell import (
+    CellGradients,
+    RecurrentCell,
+    StepParameters,
+    kernel_gradient,
+    multiply,
+    multiply_backward,
+)
 from custom_layers.recurrent.single_cell_rnn import SingleCellRNN, cell_options
 
 
@@ -39,6 +48,39 @@ def simple_rnn_step(
         activation: what stands as tanh in (2).
     """
     return SimpleRNNStep(h=activation(projected + multiply(h, recurrent_kernel)))  # (2)
+
+
+class SimpleRNNGradients(NamedTuple):
+    """dL/d of each argument of `simple_rnn_step`, shaped like it."""
+
+    projected: Tensor
+    h: Tensor
+    recurrent_kernel: Tensor | None
+
+
+def simple_rnn_step_backward(
+    step: SimpleRNNStep,
+    h: Tensor,
+    recurrent_kernel: Tensor,
+    d_h: Tensor,
+    activation: Any = ops.tanh,
+    weights: bool = True,
+) -> SimpleRNNGradients:
+    """Equation (2) backwards.
+
+    Args:
+        step: what the step returned.
+        h, recurrent_kernel, activation: as the step had them.
+        d_h: dL/dh_t, (batch, units).
+        weights: whether to return the gradient by U. A loop does not ask for it: it takes that of all
+            steps in one product, `kernel_gradient`.
+    """
+    d_a = d_h * slope_of(activation)(step.h)  # (2): into the tanh
+    return SimpleRNNGradients(
+        projected=d_a,  # (2): a_t stands there as it is
+        h=multiply_backward(d_a, h, recurrent_kernel),  # (2): through h_{t-1} U
+        recurrent_kernel=kernel_gradient(d_a, h) if weights else None,  # (2): likewise
+    )
 
 
 @keras.saving.register_keras_serializable(package="custom_layers")
@@ -98,12 +140,34 @@ class SimpleRNNCell(RecurrentCell):
             **kwargs,
         )
 
-    def step(
-        self, projected: Tensor, states: Sequence[Tensor], training: bool = False
+    def step_with(
+        self, parameters: StepParameters, projected: Tensor, states: Sequence[Tensor]
     ) -> SimpleRNNStep:
-        h = self.dropped_state(states[0], training)
-        recurrent_kernel = ops.cast(self.recurrent_kernel, self.compute_dtype)
-        return simple_rnn_step(projected, h, recurrent_kernel, self.activation)
+        h = apply_mask(states[0], parameters.mask)
+        return simple_rnn_step(projected, h, parameters.kernel, self.activation)
+
+    def step_backward(
+        self,
+        parameters: StepParameters,
+        record: SimpleRNNStep,
+        states: Sequence[Tensor],
+        d_states: Sequence[Tensor],
+    ) -> CellGradients:
+        h = apply_mask(states[0], parameters.mask)
+        d = simple_rnn_step_backward(
+            record, h, parameters.kernel, d_states[0], self.activation, weights=False
+        )
+        return CellGradients(d.projected, [apply_mask_backward(d.h, parameters.mask)], {})
+
+    def parameters_backward(
+        self,
+        parameters: StepParameters,
+        records: SimpleRNNStep,
+        states: Sequence[Tensor],
+        d_projected: Tensor,
+    ) -> StepParameters:
+        h = apply_mask(states[0], parameters.mask)
+        return StepParameters(kernel_gradient(d_projected, h), None, None)
 
 
 @keras.saving.register_keras_serializable(package="custom_layers")

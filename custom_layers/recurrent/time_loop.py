@@ -3,7 +3,8 @@
     carry_t, y_t = step(carry_{t-1}, x_t)        t = 1 ... steps
 
 The contract is that of `keras.ops.scan` (and `jax.lax.scan`), restated here because `ops.scan` on
-TensorFlow forces every y_t into the shape of the carry, where the gates of a cell do not fit.
+TensorFlow forces every y_t into the shape of the carry, where the gates of a cell do not fit. The file
+of a backend also knows how a function gets a gradient that is written by hand.
 """
 
 import importlib
@@ -14,6 +15,8 @@ import keras
 
 Structure = Any  # a tensor, or nested lists, tuples and named tuples of tensors, or None
 Step = Callable[[Structure, Structure], tuple[Structure, Structure]]
+Forward = Callable[[Structure], tuple[Structure, Structure]]
+Backward = Callable[[Structure, Structure], Structure]
 
 
 def time_loop(
@@ -31,9 +34,24 @@ def time_loop(
     Returns:
         The last carry, and `y` with each tensor stacked to (steps, ...).
     """
-    backend = keras.backend.backend()
-    loop = importlib.import_module(f"custom_layers.recurrent.time_loop_{backend}")
-    return loop.time_loop(step, init, sequences, reverse=reverse)
+    return _of_backend().time_loop(step, init, sequences, reverse=reverse)
+
+
+def with_backward(forward: Forward, backward: Backward, arguments: Structure) -> Structure:
+    """The results of a function whose gradient is written by hand.
+
+    Args:
+        forward: `arguments -> (results, kept)`. It reads no variable and no tensor but its arguments.
+        backward: `(kept, d_results) -> d_arguments`, structured as the results and the arguments are,
+            None for an argument without a gradient. Both are made of operations that have a gradient
+            themselves, and so the second derivatives are right as well.
+        arguments: tensors, or None, in a structure.
+    """
+    return _of_backend().with_backward(forward, backward, arguments)
+
+
+def _of_backend() -> Any:
+    return importlib.import_module(f"custom_layers.recurrent.time_loop_{keras.backend.backend()}")
 
 
 def unrolled_time_loop(

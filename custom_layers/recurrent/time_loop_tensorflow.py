@@ -1,9 +1,12 @@
 """The time loop on TensorFlow: `tf.while_loop` over TensorArrays in a graph, else plain Python."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import tensorflow as tf
 
-from custom_layers.recurrent.time_loop import Step, Structure, unrolled_time_loop
+from custom_layers.recurrent.time_loop import Backward, Forward, Step, Structure, unrolled_time_loop
 
 
 def time_loop(
@@ -54,3 +57,39 @@ def graph_time_loop(
     if not writers:
         return carry, None
     return carry, keras.tree.pack_sequence_as(y_template, [writer.stack() for writer in writers])
+
+
+def with_backward(forward: Forward, backward: Backward, arguments: Structure) -> Structure:
+    """See `custom_layers.recurrent.time_loop.with_backward`.
+
+    The tape records what `forward` computes as well, so that `kept` has a gradient of its own.
+    """
+    structures: dict[str, Structure] = {}
+
+    @tf.custom_gradient
+    def run(*given: Any) -> Any:
+        results, kept = forward(_filled(arguments, given))
+        structures["results"] = results
+
+        def gradient(*d_results: Any) -> list[Any]:
+            found = keras.tree.flatten(backward(kept, _filled(results, d_results)))
+            return [d for d, leaf in zip(found, leaves, strict=True) if leaf is not None]
+
+        return _tensors(results), gradient
+
+    leaves = keras.tree.flatten(arguments)
+    # A copy, since TensorFlow searches the graph for variables, and takes one that is read for one used.
+    results = run(*(tf.identity(leaf) for leaf in _tensors(arguments)))
+    return _filled(structures["results"], results)
+
+
+def _tensors(structure: Structure) -> list[Any]:
+    return [leaf for leaf in keras.tree.flatten(structure) if leaf is not None]
+
+
+def _filled(structure: Structure, tensors: Sequence[Any]) -> Structure:
+    """The structure with these tensors in the place of its own; None stays None."""
+    rest = iter(tensors)
+    leaves = keras.tree.flatten(structure)
+    filled = [None if leaf is None else next(rest) for leaf in leaves]
+    return keras.tree.pack_sequence_as(structure, filled)

@@ -84,6 +84,13 @@ class WatchedLoop:
             probes[GATES] = ops.concatenate(slots, axis=-1)
         return probes
 
+    def probe_cell(self, index: int, projected: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """A cell's projected inputs with the probes of its gates added, and the probes of its states."""
+        probes = dict(self.inputs[1][index])
+        if GATES in probes:
+            projected = projected + probes.pop(GATES)
+        return projected, probes
+
     def step(self, x: Any, states: Any) -> tuple[Tensor, Any, Any]:
         """One step of the cell, or of all cells of a stack: output, states, records by name."""
         x_t, probes = x

@@ -18,7 +18,11 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 }
 
 # The backends' own files; everything else in a layer family runs on any backend.
-KNOWS_A_BACKEND = {"recurrent/time_loop_tensorflow.py": "tensorflow"}
+KNOWS_A_BACKEND = {
+    "recurrent/time_loop_tensorflow.py": "tensorflow",
+    "recurrent/time_loop_jax.py": "jax",
+    "recurrent/time_loop_torch.py": "torch",
+}
 NAMED_TUPLE = (
     "_asdict",
     "_fields",

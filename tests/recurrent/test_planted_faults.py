@@ -5,7 +5,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from custom_layers.recurrent import gru, lstm, masked_time_loop, recurrent_cell, rnn, simple_rnn
+from custom_layers.recurrent import (
+    gru,
+    gru_step,
+    lstm,
+    masked_time_loop,
+    recurrent_cell,
+    rnn,
+    simple_rnn,
+)
 from custom_layers.recurrent.dropout_masks import RecurrentDropout
 from custom_layers.recurrent.recurrent_cell import RecurrentCell
 from tests.parity import harness
@@ -23,8 +31,8 @@ SHARED = [
     Fault(*PROJECT, "projected + bias", "projected - bias"),
     Fault(*PROJECT, "self.dropout:", "self.recurrent_dropout > 1:"),
     Fault(*PROJECT, "training and", ""),
-    Fault(RecurrentCell, "dropped_state", "apply_mask(h, mask)", "h"),
-    Fault(RecurrentCell, "dropped_state", "training and", ""),
+    Fault(RecurrentCell, "step_parameters", "bias(), mask)", "bias(), None)"),
+    Fault(RecurrentCell, "step_parameters", "training and", ""),
     Fault(RecurrentDropout, "get_dropout_mask", "self._dropout_mask is None and ", ""),
     Fault(
         RecurrentDropout, "get_recurrent_dropout_mask", "self.recurrent_dropout)", "self.dropout)"
@@ -80,7 +88,7 @@ LSTM = [
     Fault(*LSTM_STEP, "i = recurrent_activation", "i = activation"),
     Fault(*LSTM_STEP, "projected + multiply", "projected - multiply"),
     Fault(*LSTM_STEP, "recurrent_kernel)\n", "ops.flip(recurrent_kernel, 0))\n"),
-    Fault(lstm.LSTMCell, "step", "states[1]", "states[0]"),
+    Fault(lstm.LSTMCell, "step_with", "states[1]", "states[0]"),
     Fault(lstm.LSTMCell, "states_of", "[record.h, record.c]", "[record.c, record.h]"),
 ]
 
@@ -169,7 +177,7 @@ on_tensorflow = pytest.mark.skipif(
 def test_fault_is_noticed(cell, fault, monkeypatch):
     monkeypatch.setattr(fault.owner, fault.name, mutant_of(fault))
     if fault.owner is recurrent_cell:  # the step functions know it by name
-        for module in (simple_rnn, lstm, gru):
+        for module in (simple_rnn, lstm, gru_step):
             monkeypatch.setattr(module, fault.name, mutant_of(fault))
     assert any(notices(pair) for pair in settings(cell))
 
