@@ -38,7 +38,6 @@ SLOPES: dict[Any, Slope] = {
     activations.squareplus: lambda y: y * y / (y * y + 1),
     activations.relu: lambda y: _one_where(y > 0, y),
     activations.relu6: lambda y: _one_where((y > 0) & (y < 6), y),
-    activations.leaky_relu: lambda y: ops.where(y > 0, ops.ones_like(y), 0.2 * ops.ones_like(y)),
     activations.elu: lambda y: ops.where(y > 0, ops.ones_like(y), y + 1),
     activations.celu: lambda y: ops.where(y > 0, ops.ones_like(y), y + 1),
     activations.selu: _of_selu,

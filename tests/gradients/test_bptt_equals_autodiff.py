@@ -1,0 +1,90 @@
+"""The gradient that is written by hand is the framework's: every cell, every setting."""
+
+import numpy as np
+import pytest
+
+from tests.gradients.settings import ALL, BPTT, CLOSE, HERE, build, call_of, gradients_of
+from tests.parity.differentiate import BACKEND, MODES, outputs_and_gradients
+from tests.parity.harness import assert_close, precision
+
+by_name = {str(setting): setting for setting in ALL}
+PLAIN = [setting for setting in ALL if setting.plain]
+QUICK = {"LSTM_masked", "GRU_backwards_last", "GRU_before_masked", "stack"}
+here = pytest.mark.parametrize("setting", HERE, ids=str)
+EAGER_OR_JIT = "jit" if BACKEND == "jax" else "eager"  # JAX is fastest compiled
+
+
+def reference_mode(setting, mode):
+    """The quick one, unless there is dropout: compiled code draws other masks."""
+    return mode if "dropout" in str(setting) else "eager"
+
+
+@here
+def test_gradients_and_outputs(setting):
+    """Seen in float64: up to 6e-16 of the largest entry."""
+    both = [gradients_of(setting, EAGER_OR_JIT, **choice) for choice in (BPTT, {})]
+    assert_close(*both, relative=CLOSE)
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="the test above runs as they run")
+@pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "eager"])
+@pytest.mark.parametrize(
+    "setting",
+    [s if str(s) in QUICK else pytest.param(s, marks=pytest.mark.slow) for s in PLAIN],
+    ids=str,
+)
+def test_in_a_graph_and_compiled(setting, mode):
+    assert_close(
+        gradients_of(setting, mode, **BPTT),
+        gradients_of(setting, reference_mode(setting, mode)),
+        relative=CLOSE,
+    )
+
+
+@pytest.mark.parametrize("setting", PLAIN, ids=str)
+def test_second_derivatives_are_right(setting):
+    """Of the backward pass itself, whose operations the framework differentiates."""
+    both = [gradients_of(setting, EAGER_OR_JIT, second_order=True, **c) for c in (BPTT, {})]
+    assert any(name.startswith("second") and np.any(both[0][name]) for name in both[0])
+    assert_close(*both, relative=CLOSE)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="compiled with tf.function")
+@pytest.mark.parametrize("mode", ["traced", "jit"])
+@pytest.mark.parametrize("name", ["LSTM_masked", "GRU_dropouts", "stack"])
+def test_second_derivatives_in_a_graph_and_compiled(name, mode):
+    second = {"second_order": True}
+    setting = by_name[name]
+    assert_close(
+        gradients_of(setting, mode, **second, **BPTT),
+        gradients_of(setting, reference_mode(setting, mode), **second),
+        relative=CLOSE,
+    )
+
+
+@pytest.mark.parametrize(("dtype", "unit"), [("float32", 2.0**-24), ("float16", 2.0**-11)])
+@pytest.mark.parametrize("setting", PLAIN, ids=str)
+def test_narrow_numbers(setting, dtype, unit):
+    """Both lie about as far from the wide gradient; the one is not allowed much more than the other."""
+    if BACKEND != "tensorflow" and dtype == "float32":
+        pytest.skip("the first test runs in float32")
+    both = [gradients_of(setting, EAGER_OR_JIT, dtype=dtype, **choice) for choice in (BPTT, {})]
+    assert {array.dtype for array in both[0].values()} == {np.dtype(dtype)}
+    assert_close(*both, relative=32 * unit)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("setting", PLAIN, ids=str)
+def test_mixed_precision(setting, policy):
+    """Weights and their gradients are float32, the loop computes in half of it."""
+    args, kwargs = call_of(setting, "float32")
+    both = []
+    for choice in (BPTT, {}):
+        with precision(policy):
+            layer = build(setting, **choice)
+            found = outputs_and_gradients(layer, args, kwargs, mode=EAGER_OR_JIT)
+        both.append({k: np.asarray(v, "float32") for k, v in found.items() if k[0] == "g"})
+    assert_close(*both, relative=32 * 2.0 ** (-11 if policy.endswith("float16") else -8))
+    cell = getattr(layer, "forward_layer", layer).cell
+    assert getattr(cell, "cells", [cell])[0].compute_dtype == policy.removeprefix("mixed_")
