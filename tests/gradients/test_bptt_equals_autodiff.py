@@ -69,6 +69,8 @@ def test_narrow_numbers(setting, dtype, unit):
     """Both lie about as far from the wide gradient; the one is not allowed much more than the other."""
     if BACKEND != "tensorflow" and dtype == "float32":
         pytest.skip("the first test runs in float32")
+    if BACKEND == "torch":
+        pytest.skip("Torch makes no orthogonal matrix in float16")
     both = [gradients_of(setting, EAGER_OR_JIT, dtype=dtype, **choice) for choice in (BPTT, {})]
     assert {array.dtype for array in both[0].values()} == {np.dtype(dtype)}
     assert_close(*both, relative=32 * unit)
@@ -78,6 +80,8 @@ def test_narrow_numbers(setting, dtype, unit):
 @pytest.mark.parametrize("setting", PLAIN, ids=str)
 def test_mixed_precision(setting, policy):
     """Weights and their gradients are float32, the loop computes in half of it."""
+    if BACKEND == "torch" and policy == "mixed_bfloat16":
+        pytest.skip("NumPy takes no bfloat16 from Torch")
     args, kwargs = call_of(setting, "float32")
     both = []
     for choice in (BPTT, {}):

@@ -4,6 +4,11 @@ import keras
 import numpy as np
 import pytest
 
+if keras.backend.backend() != "tensorflow":
+    pytest.skip("run on TensorFlow", allow_module_level=True)
+
+import tensorflow as tf
+
 from custom_layers.recurrent import (
     back_propagation,
     dropout_masks,
@@ -24,11 +29,6 @@ from tests.gradients.test_truncation import CutByHand
 from tests.parity.differentiate import outputs_and_gradients
 from tests.parity.harness import assert_close, precision
 from tests.recurrent.mutants import Fault, mutant_of
-
-if keras.backend.backend() != "tensorflow":
-    pytest.skip("run on TensorFlow", allow_module_level=True)
-
-import tensorflow as tf
 
 by_name = {str(setting): setting for setting in ALL}
 by_step = {str(case): case for case in STEPS}

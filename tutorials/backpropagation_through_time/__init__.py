@@ -1,0 +1,1 @@
+"""Back-propagation through time: each term derived beside the line that computes it."""
