@@ -3,6 +3,9 @@
 LSTM(32)                                         autodiff: the framework differentiates the loop
 LSTM(32, gradient="bptt")                        back-propagation through time, back_propagation.py
 LSTM(32, gradient="bptt", truncate_every=20)     which no state carries back over the borders of blocks
+
+Both can be differentiated again, and give the same second derivatives. Written by hand is the gradient
+from outputs to inputs, reverse mode: for `jax.jvp` and `torch.func` take autodiff.
 """
 
 from collections.abc import Iterator
@@ -24,8 +27,10 @@ GRADIENTS = ("autodiff", "bptt")
 FORWARDS = ("step", "step_with", "step_parameters", "recurrent_bias", "states_of")
 
 
-def check_gradient(owner: str, cell: Any, gradient: Any, truncate_every: Any) -> None:
-    """Raise ValueError, one line, for a choice that does not exist, or not for this cell."""
+def checked_gradient(
+    owner: str, cell: Any, gradient: Any, truncate_every: Any
+) -> tuple[str, int | None]:
+    """The choice; ValueError, one line, if there is none of that name, or not for this cell."""
     require(
         gradient in GRADIENTS,
         owner,
@@ -33,7 +38,7 @@ def check_gradient(owner: str, cell: Any, gradient: Any, truncate_every: Any) ->
         f"gradient={gradient!r}",
         "The default is 'autodiff'.",
     )
-    is_count = isinstance(truncate_every, int) and not isinstance(truncate_every, bool)
+    is_count = hasattr(truncate_every, "__index__") and not isinstance(truncate_every, bool)
     require(
         truncate_every is None or (gradient == "bptt" and is_count and truncate_every >= 1),
         owner,
@@ -55,6 +60,7 @@ def check_gradient(owner: str, cell: Any, gradient: Any, truncate_every: Any) ->
             for name in ("activation", "recurrent_activation"):
                 if hasattr(inner, name):
                     slope_of(getattr(inner, name))
+    return gradient, None if truncate_every is None else int(truncate_every)
 
 
 def gradient_config(layer: Any) -> dict[str, Any]:

@@ -106,8 +106,9 @@ class RNN(keras.layers.Layer):
         self.stateful = stateful
         self.unroll = unroll
         self.zero_output_for_mask = zero_output_for_mask
-        gradient_choice.check_gradient(self.name, cell, gradient, truncate_every)
-        self.gradient, self.truncate_every = gradient, truncate_every
+        self.gradient, self.truncate_every = gradient_choice.checked_gradient(
+            self.name, cell, gradient, truncate_every
+        )
         self.single_state = isinstance(state_size, int)
         self.state_size = [state_size] if isinstance(state_size, int) else list(state_size)
         self.supports_masking = True

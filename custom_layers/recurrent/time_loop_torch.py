@@ -30,7 +30,8 @@ def with_backward(forward: Forward, backward: Backward, arguments: Structure) ->
 
         @staticmethod
         def backward(ctx: Any, *d_results: Any) -> tuple[Any, ...]:
-            given, flat = ctx.saved_tensors[: len(leaves)], ctx.saved_tensors[len(leaves) :]
+            saved = ctx.saved_tensors  # asked for once, as checkpointing wants it
+            given, flat = saved[: len(leaves)], saved[len(leaves) :]
             kept = refilled(structures["kept"], flat)
             if (
                 torch.is_grad_enabled()

@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import pytest
 
 import custom_layers
 from tests.parity.differentiate import BACKEND, outputs_and_gradients
@@ -29,7 +30,7 @@ class Setting:
         make: builds the layer; takes `gradient` and `truncate_every`.
         states: widths of the initial states that are handed over, none for zeros.
         masked: whether the call has a ragged mask.
-        plain: whether the other backends run it too; each compiles, which takes its time.
+        plain: whether Torch runs it too, and the tests that are about more than the gradient.
     """
 
     name: str
@@ -131,7 +132,17 @@ def of_several() -> Iterator[Setting]:
 
 
 ALL = [s for kind in kinds() for s in of_one_cell(*kind)] + list(of_several())
-HERE = ALL if BACKEND == "tensorflow" else [s for s in ALL if s.plain]
+PLAIN = [setting for setting in ALL if setting.plain]
+QUICK = {"SimpleRNN_dropouts", "LSTM_masked", "GRU_backwards_last", "GRU_before_masked", "stack"}
+FEW = [setting for setting in PLAIN if str(setting) in QUICK]
+HERE = {"tensorflow": ALL, "torch": PLAIN, "jax": FEW}[BACKEND]
+
+
+def few_quick(settings: list[Setting]) -> list[Any]:
+    """As parameters of a test: one of each cell and a stack, and the others among the slow tests."""
+    if BACKEND != "tensorflow":
+        return [s for s in settings if s in FEW]
+    return [s if s in FEW else pytest.param(s, marks=pytest.mark.slow) for s in settings]
 
 
 def build(setting: Setting, seed: int = 7, **choice: Any) -> keras.Layer:

@@ -64,7 +64,9 @@ def test_the_recording_is_that_of_autodiff(name):
 
 
 @pytest.mark.parametrize("mode", ["graph", "jit"])
-@pytest.mark.parametrize("name", ["LSTM_masked", "GRU_last", "stack"])
+@pytest.mark.parametrize(
+    "name", ["LSTM_masked", "GRU_last", pytest.param("stack", marks=pytest.mark.slow)]
+)
 def test_in_a_graph_and_compiled(name, mode):
     got, wanted = recording_of(by_name[name], mode, **BPTT), recording_of(by_name[name])
     for key, value in wanted.items():

@@ -312,6 +312,7 @@ def wanted(name):
     return known[name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", LOOP, ids=str)
 def test_a_fault_in_the_loop_back_in_time_is_noticed(fault, monkeypatch):
     faulty = mutant_of(fault)
