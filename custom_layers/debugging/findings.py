@@ -120,13 +120,14 @@ def not_finite(measured: Measured) -> Iterator[Finding]:
                 "a small constant inside log, sqrt and divisions; NaNGuard keeps the batch",
             )
             return
-    if not math.isfinite(measured.scalars.get("loss/probe", 0.0)):
-        value = measured.scalars["loss/probe"]
-        yield Finding(
-            *("", "the loss is NaN or inf though all outputs are finite", "loss/probe", value),
-            *(math.inf, "a loss from logits (from_logits=True), labels within their range"),
-        )
-        return
+    for tag in ("loss/probe", "loss/batch"):
+        value = measured.scalars.get(tag, 0.0)
+        if not math.isfinite(value):
+            yield Finding(
+                *("", "the loss is NaN or inf though all outputs are finite", tag, value, math.inf),
+                "a loss from logits (from_logits=True), labels within their range",
+            )
+            return
     gradients = [found for found in measured.ending("gradient_not_finite") if found[1] > 0]
     if gradients:
         place, share = next(

@@ -10,6 +10,7 @@ function stays as it is, node for node. Without a probe it writes what a model t
 """
 
 import logging
+import math
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -23,7 +24,7 @@ from custom_layers.debugging.dashboard import checked_settings, describe_run
 from custom_layers.debugging.findings import Measured, findings_of
 from custom_layers.debugging.heat_map import HeatMaps
 from custom_layers.debugging.log_folder import drop_events_after, writable_folder
-from custom_layers.debugging.measurements import Measurements
+from custom_layers.debugging.measurements import FIRST_NOT_FINITE_STEP, Measurements
 from custom_layers.debugging.measures.noise_scale import NoiseScale
 from custom_layers.debugging.measures.update_ratio import update_ratio
 from custom_layers.debugging.probe_pass import ProbePass, checked_probe, size_of_batch
@@ -149,11 +150,13 @@ class GradientInspector(keras.callbacks.Callback):
         scalars["optimizer/learning_rate"] = float(
             keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
         )
-        not_yet = {
-            tag for tag in scalars if self._looks == 0 and tag.endswith("angle_to_last_look")
-        }
         step = self._step()
-        written = {tag: value for tag, value in scalars.items() if tag not in not_yet}
+        none_yet = (FIRST_NOT_FINITE_STEP, *(["angle_to_last_look"] if self._looks == 0 else []))
+        written = {
+            tag: value
+            for tag, value in scalars.items()
+            if not (math.isnan(value) and tag.endswith(none_yet))
+        }
         self._writer.numbers(step, written, measured.series, measured.histograms)
         self._tell(step, Measured(self.model, scalars, measured.series))
         self._heat_maps.look(self._writer, step, measured.series)

@@ -21,6 +21,7 @@ import tensorflow as tf
 
 from custom_layers.core.protocols import Tensor
 from custom_layers.core.shape_check import require
+from custom_layers.debugging.forward_pass import forward_pass
 from custom_layers.debugging.hooks import hooked_quantities
 from custom_layers.debugging.layer_outputs import tapped_outputs
 from custom_layers.debugging.measurements import measure
@@ -179,7 +180,7 @@ def _record(model: Any, x: Any, y: Any, sample_weight: Any) -> _Recorded:
         record(model, outputs=False) as trace,
         tf.GradientTape() as tape,
     ):  # outputs: tapped already
-        y_pred = model(x, training=True) if model._call_has_training_arg else model(x)
+        y_pred = forward_pass(model, x)
         loss = model._compute_loss(
             x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True
         )

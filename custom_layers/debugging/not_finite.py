@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from custom_layers.core.protocols import Tensor
+from custom_layers.debugging.forward_pass import forward_pass
 from custom_layers.debugging.recorder import Quantity, record
 
 
@@ -66,7 +67,7 @@ def look_inside(model: keras.Model, batch: Any, skips_gradients: bool = False) -
     weights = weights_not_finite(model, "before the step")
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(without_optionals(batch))
     with record(model) as trace, tf.GradientTape() as tape:
-        prediction = model(x, training=True)
+        prediction = forward_pass(model, x)
         loss = model.compute_loss(
             x=x, y=y, y_pred=prediction, sample_weight=sample_weight, training=True
         )

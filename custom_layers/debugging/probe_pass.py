@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from custom_layers.core.protocols import Tensor
 from custom_layers.core.shape_check import require
+from custom_layers.debugging.forward_pass import forward_pass
 from custom_layers.debugging.hooks import hooked_quantities
 from custom_layers.debugging.measurements import Measurements, measure
 from custom_layers.debugging.measures.clipped_norm import global_norm
@@ -141,7 +142,7 @@ class ProbePass:
         """The probe's recording, and what its gradients are too large by: 1 but in float16."""
         model, (x, y, *weight) = self.model, probe
         with record(model) as trace, tf.GradientTape() as tape:
-            prediction = model(x, training=self.training)
+            prediction = forward_pass(model, x, self.training)
             loss = model.compute_loss(
                 x=x,
                 y=y,

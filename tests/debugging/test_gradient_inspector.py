@@ -238,3 +238,24 @@ def test_the_training_graph_is_the_same_node_for_node(tmp_path):
     assert nodes_with([GradientInspector(tmp_path, PROBE, every=1)]) == plain
     assert len(plain) > 500
     assert any("While" in node for node in plain)
+
+
+def test_a_model_that_asks_for_no_training_argument_is_looked_at_as_it_trains(tmp_path):
+    """Keras's trainer does not tell it, and its dropout is off."""
+
+    class Silent(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.drop = keras.layers.Dropout(0.9, seed=1)
+            self.dense = custom_layers.Dense(1, name="dense")
+
+        def call(self, inputs):
+            return self.dense(self.drop(inputs[:, 0]))
+
+    model = Silent()
+    model.compile("sgd", "mse")
+    model.build((None, 6, 4))
+    without_dropout = model.dense(PROBE[0][:, 0])
+    model.fit(*PROBE, verbose=0, callbacks=[GradientInspector(tmp_path, PROBE)])
+    wanted = np.mean((without_dropout - PROBE[1]) ** 2)
+    np.testing.assert_allclose(scalars(tmp_path, "loss/probe")[0], wanted, rtol=1e-5)
