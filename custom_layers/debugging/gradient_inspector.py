@@ -151,18 +151,19 @@ class GradientInspector(keras.callbacks.Callback):
             keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
         )
         step = self._step()
-        none_yet = (FIRST_NOT_FINITE_STEP, *(["angle_to_last_look"] if self._looks == 0 else []))
-        written = {
-            tag: value
-            for tag, value in scalars.items()
-            if not (math.isnan(value) and tag.endswith(none_yet))
-        }
+        written = {tag: value for tag, value in scalars.items() if self._says_something(tag, value)}
         self._writer.numbers(step, written, measured.series, measured.histograms)
         self._tell(step, Measured(self.model, scalars, measured.series))
         self._heat_maps.look(self._writer, step, measured.series)
         self._describe_once(step, written)
         self._writer.flush()  # a crash keeps all that was seen before it
         self._looks += 1
+
+    def _says_something(self, tag: str, value: float) -> bool:
+        """No angle to a look that was not, no first step where all are finite."""
+        if tag.endswith(FIRST_NOT_FINITE_STEP):
+            return not math.isnan(value)
+        return self._looks > 0 or not tag.endswith("angle_to_last_look")
 
     def _tell(self, step: int, measured: Measured) -> None:
         """The verdict in words: as a text when it is another than before, new alarms in the log too."""
