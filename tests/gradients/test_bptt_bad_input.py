@@ -1,6 +1,7 @@
 """A gradient that cannot be had is refused when the layer is made, in one line with the way out."""
 
 import keras
+import numpy as np
 import pytest
 
 import custom_layers
@@ -17,6 +18,10 @@ def test_unknown_gradient():
 def test_truncation_is_a_count(every):
     with pytest.raises(ValueError, match=r"`truncate_every` must be None or.*1 or more.*Received"):
         GRU(4, **BPTT, truncate_every=every)
+
+
+def test_a_count_of_numpy_s_is_a_count():
+    assert type(GRU(4, **BPTT, truncate_every=np.int64(3)).truncate_every) is int
 
 
 def test_truncation_needs_bptt():

@@ -37,7 +37,9 @@ def test_gradients_and_outputs(setting):
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="the test above runs as they run")
 @pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "eager"])
-@pytest.mark.parametrize("setting", few_quick(PLAIN), ids=str)
+@pytest.mark.parametrize(
+    "setting", few_quick([*FEW, by_name["GRU_dropouts"], by_name["bidirectional"]]), ids=str
+)
 def test_in_a_graph_and_compiled(setting, mode):
     assert_close(
         gradients_of(setting, mode, **BPTT),
@@ -59,7 +61,7 @@ def test_second_derivatives_are_right(setting):
 @pytest.mark.slow
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="compiled with tf.function")
 @pytest.mark.parametrize("mode", ["traced", "jit"])
-@pytest.mark.parametrize("name", ["LSTM_masked", "GRU_dropouts", "stack"])
+@pytest.mark.parametrize("name", ["LSTM_masked", "GRU_before_dropouts"])
 def test_second_derivatives_in_a_graph_and_compiled(name, mode):
     second = {"second_order": True}
     setting = by_name[name]
