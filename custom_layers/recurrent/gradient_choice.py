@@ -1,8 +1,8 @@
 """The choice of an RNN between the framework's gradient and the one that is written by hand.
 
-LSTM(32)                                         autodiff: the framework differentiates the loop
-LSTM(32, gradient="bptt")                        back-propagation through time, back_propagation.py
-LSTM(32, gradient="bptt", truncate_every=20)     which no state carries back over the borders of blocks
+    LSTM(32)                                         autodiff: the framework differentiates the loop
+    LSTM(32, gradient="bptt")                        back-propagation through time, back_propagation.py
+    LSTM(32, gradient="bptt", truncate_every=20)     the same, ended at the borders of blocks
 
 Both can be differentiated again, and give the same second derivatives. Written by hand is the gradient
 from outputs to inputs, reverse mode: for `jax.jvp` and `torch.func` take autodiff.
