@@ -107,7 +107,7 @@ class GradientInspector(keras.callbacks.Callback):
             f"model={self.model.name!r}",
             "Call model.compile(optimizer, loss) first.",
         )
-        self._before = self._step()
+        self._before, self._weights_before = self._step(), None
         last = drop_events_after(self.log_dir, self._before)
         self._heat_maps, self._described = HeatMaps.of_log(self.log_dir), last is not None
         self._writer = TensorBoardWriter(self.log_dir)
