@@ -271,5 +271,6 @@ def test_no_step_is_measured_across_the_end_of_a_training(tmp_path):
     fit(model, epochs=1)
     fit(model, [inspector], epochs=1)
     ratios = scalars(tmp_path, "dense/kernel/update_ratio")
-    assert sorted(scalars(tmp_path, "loss/probe")) == [0, 1, 2, *range(8, 15)]
-    assert sorted(ratios) == [1, 2, *range(9, 15)]
+    # The optimizer counts the batch that never came as step 3.
+    assert sorted(scalars(tmp_path, "loss/probe")) == [0, 1, 2, *range(9, 16)]
+    assert sorted(ratios) == [1, 2, *range(10, 16)]
