@@ -5,8 +5,10 @@ Then q' = q + p, where the probe p is zero everywhere: the values stay as they a
 
     dL/dp = dL/dq', the total derivative of the loss by the quantity,
 
-which no other place shows once q is used more than once, as the state of a recurrent layer is. A layer
-holds no tape, writer or tensor of a call: it hands the quantity and its probe over and forgets them.
+which no other place shows once q is used more than once, as the state of a recurrent layer is. Inside
+of a loop p has the shape of q at all steps, and dL/dp is asked for; elsewhere p is one number, which
+brings q' onto the tape, and dL/dq' is asked for itself. A layer holds no tape, writer or tensor of a
+call: it hands the quantity over and forgets it.
 """
 
 import threading
@@ -14,8 +16,6 @@ from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Protocol
-
-from keras import ops
 
 from custom_layers.core.protocols import Shape, Tensor
 
@@ -42,10 +42,10 @@ class Listener(Protocol):
     ) -> None:
         """A quantity, its name within the layer, and its probe.
 
-        `value` is (batch, ...), and (batch, steps, units) in a recurrent layer. `probe` has its shape,
-        or (steps, batch, units) with `steps_first`. `mask` is bool (batch, steps), False where the layer
-        took no step; `backwards` if it took the last step first. `steps_axis` is the axis of `value`
-        that is time, None if none is.
+        `value` is (batch, ...), and (batch, steps, units) in a recurrent layer. `probe` is what to
+        differentiate by, of its shape, or (steps, batch, units) with `steps_first`. `mask` is bool
+        (batch, steps), False where the layer took no step; `backwards` if it took the last step first.
+        `steps_axis` is the axis of `value` that is time, None if none is.
         """
 
 
@@ -102,11 +102,11 @@ def taps_of(layer: Any) -> Tap:
 def tap(layer: Any, name: str, value: Tensor) -> Tensor:
     """Offer a quantity (..., query_steps, n), as attention has them.
 
-    Returns it as it is, or with its probe added where somebody listens.
+    Returns it as it is, or with a probe added where somebody listens.
     """
     listener = listener_of(layer, value)
     if listener is None:
         return value
-    probe = listener.probe(ops.shape(value), value.dtype)
-    listener.keep(layer, name, value, probe, steps_axis=-2)
-    return value + probe
+    tapped = value + listener.probe((), value.dtype)
+    listener.keep(layer, name, value, tapped, steps_axis=-2)
+    return tapped

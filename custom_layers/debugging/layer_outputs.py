@@ -82,10 +82,8 @@ def _tap(layer: keras.layers.Layer, name: str, value: Tensor) -> Tensor:
     listener = listener_of(layer, value)
     if listener is None:
         return value
-    probe = listener.probe(tf.shape(value), value.dtype)
-    probe.set_shape(value.shape)
-    listener.keep(layer, name, value, probe, steps_axis=None)
-    tapped = value + probe
+    tapped = value + listener.probe((), value.dtype)
+    listener.keep(layer, name, value, tapped, steps_axis=None)
     mask = getattr(value, "_keras_mask", None)  # where a layer's call says which steps count
     if mask is not None:
         tapped._keras_mask = mask
