@@ -38,7 +38,7 @@ def recording_of(setting, mode="eager", **choice):
                 outputs = keras.tree.flatten(layer(*args, **kwargs))
                 loss = sum(tf.reduce_sum(y * draw(y.shape)) for y in outputs)
             recording = trace.read(tape, loss)
-            masks.update({name: q.mask for name, q in recording.items()})
+            masks.update({name: q.mask for name, q in recording.items() if q.mask is not None})
             found = {f"value of {name}": q.value for name, q in recording.items()}
             found |= {f"gradient of {name}": q.gradient for name, q in recording.items()}
             return found | recording.weights
