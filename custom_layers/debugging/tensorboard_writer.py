@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+from tensorboard.compat.proto.tensor_pb2 import TensorProto
+from tensorboard.compat.proto.types_pb2 import DT_FLOAT
 from tensorboard.plugins.histogram import metadata as histogram_plugin
 from tensorboard.plugins.scalar import metadata as scalar_plugin
 from tensorboard.util import tensor_util
@@ -45,15 +47,16 @@ class TensorBoardWriter:
         """
         summary = Summary()
         add = functools.partial(self._add, summary)
+        scalar = scalar_plugin.create_summary_metadata("", "")
         for tag, value in scalars.items():
-            add(tag, np.asarray(value, "float32"), scalar_plugin.create_summary_metadata("", ""))
+            add(tag, TensorProto(dtype=DT_FLOAT, tensor_shape={}, float_val=[value]), scalar)
         buckets = dict(histograms or {})
         for tag, values in (series or {}).items():
             places = np.arange(len(values), dtype="float64")
             buckets[tag] = np.stack([places, places + 1, values], axis=-1)
         for tag, rows in buckets.items():
             metadata = histogram_plugin.create_summary_metadata("", "")
-            add(tag, np.asarray(rows, "float64"), metadata)
+            add(tag, tensor_util.make_tensor_proto(np.asarray(rows, "float64")), metadata)
         with self._writer.as_default(step):
             tf.summary.experimental.write_raw_pb(summary.SerializeToString())
 
@@ -86,9 +89,9 @@ class TensorBoardWriter:
         self._writer.close()
 
     def _add(
-        self, summary: Summary, tag: str, array: np.ndarray, metadata: SummaryMetadata
+        self, summary: Summary, tag: str, tensor: TensorProto, metadata: SummaryMetadata
     ) -> None:
         """TensorBoard asks for a tag's metadata once in a file; the log is a fifth smaller for it."""
-        entry = summary.value.add(tag=tag, metadata=None if tag in self._known else metadata)
-        entry.tensor.CopyFrom(tensor_util.make_tensor_proto(array))
+        known = tag in self._known
+        summary.value.add(tag=tag, metadata=None if known else metadata, tensor=tensor)
         self._known.add(tag)

@@ -153,6 +153,9 @@ def test_histogram_counts_the_finite_entries():
     entries[:10] = np.nan
     entries[10:15] = np.inf
     assert histogram(entries).numpy()[:, 2].sum() == 985
+    many = histogram(normal(300, 1000)).numpy()  # every seventh is counted, for seven
+    assert many[:, 2].sum() == pytest.approx(300_000, rel=1e-4)
+    assert many[12:18, 2].sum() > 150_000
     for alike in (np.zeros(7), np.full(7, 3.0)):
         rows = histogram(alike).numpy()
         assert rows[:, 2].sum() == 7

@@ -14,5 +14,5 @@ def gradient_angle(gradient: Tensor, last: Tensor) -> Tensor:
     Near 0 the steps agree; beyond 90 the second step takes back what the first one did.
     """
     gradient, last = (tf.cast(tf.reshape(g, [-1]), "float32") for g in (gradient, last))
-    cosine = tf.tensordot(gradient, last, 1) / (norm(gradient) * norm(last))
+    cosine = tf.reduce_sum(gradient * last) / (norm(gradient) * norm(last))
     return tf.acos(tf.clip_by_value(cosine, -1.0, 1.0)) * (180 / math.pi)
