@@ -204,7 +204,7 @@ def learning_rate(measured: Measured) -> Iterator[Finding]:
 
 
 def unused(measured: Measured) -> Iterator[Finding]:
-    """Layers that the loss does not depend on, and gradients that are exactly 0."""
+    """Layers that the loss does not depend on."""
     norms = measured.norms_by_layer()
     for layer in dict.fromkeys(measured.layer_of(weight) for weight in measured.weights):
         if layer not in norms:
@@ -214,7 +214,12 @@ def unused(measured: Measured) -> Iterator[Finding]:
                 *(f"{layer}/*/gradient_norm", 0.0, 0.0),
                 "connecting its output to the loss, or leaving it out",
             )
-        elif norms[layer] == 0:
+
+
+def without_gradient(measured: Measured) -> Iterator[Finding]:
+    """Layers whose gradients are exactly 0: something above them lets none through."""
+    for layer, norm in measured.norms_by_layer().items():
+        if norm == 0:
             yield Finding(
                 layer,
                 "all its gradients are exactly 0",
@@ -302,7 +307,10 @@ def frozen(measured: Measured) -> Iterator[Finding]:
 
 
 Rule = Callable[[Measured], Iterator[Finding]]
-RULES: tuple[Rule, ...] = (exploding, learning_rate, unused, vanishing, dead, saturated, frozen)
+RULES: tuple[Rule, ...] = (
+    *(exploding, learning_rate, unused, dead, saturated),
+    *(vanishing, without_gradient, frozen),
+)
 
 
 def findings_of(measured: Measured) -> list[Finding]:
