@@ -19,7 +19,7 @@ import tensorflow as tf
 from custom_layers.core import taps
 from custom_layers.core.protocols import Shape, Tensor
 from custom_layers.debugging.hooks import call_hooks
-from custom_layers.debugging.layer_outputs import tapped_outputs
+from custom_layers.debugging.layer_outputs import layers_with_an_output, tapped_outputs
 
 # A probe is zeros times this: a tape watches what a trainable variable goes into, and no plain constant.
 # Made once, outside of any function that is being traced, where variables cannot be made.
@@ -57,6 +57,8 @@ class Recording(Mapping[str, Quantity]):
         loss: the loss that was differentiated.
         weights: gradient of each trainable weight by its path; None if the loss does not reach it.
         not_reached: the names of quantities and weights that the loss does not depend on.
+        not_watchable: recurrent layers that show no gates and states: Keras's own, a cell of ours in
+            `keras.layers.RNN`, a foreign cell in ours.
     """
 
     def __init__(
@@ -65,10 +67,12 @@ class Recording(Mapping[str, Quantity]):
         quantities: dict[str, Quantity],
         weights: dict[str, Tensor | None],
         not_reached: list[str],
+        not_watchable: list[str],
     ) -> None:
         self.loss = loss
         self.weights = weights
         self.not_reached = not_reached
+        self.not_watchable = not_watchable
         self._quantities = quantities
 
     def __getitem__(self, name: str) -> Quantity:
@@ -96,6 +100,11 @@ class Recording(Mapping[str, Quantity]):
             rows.append(f"{name:<40} {tuple(quantity.value.shape)!s:<20} {shown}")
         if self.not_reached:
             rows.append("the loss does not depend on: " + ", ".join(self.not_reached))
+        if self.not_watchable:
+            rows.append(
+                f"not watchable, a loop or a cell that is not ours: {', '.join(self.not_watchable)}. "
+                "Use layers and cells of custom_layers, or comparison.twin_of(model)."
+            )
         return "\n".join(rows)
 
 
@@ -219,7 +228,14 @@ class Trace:
         for path, gradient in zip(paths, found[len(self._kept) :], strict=True):
             by_weight[path] = gradient
         not_reached += [path for path, gradient in by_weight.items() if gradient is None]
-        return Recording(loss, quantities, by_weight, not_reached)
+        return Recording(loss, quantities, by_weight, not_reached, self._not_watchable())
+
+    def _not_watchable(self) -> list[str]:
+        """The layers with a cell that told nothing but their output."""
+        heard = {id(kept.layer) for kept in self._kept.values() if "output" not in kept.quantity}
+        layers = [self.model, *layers_with_an_output(self.model)]
+        recurrent = [layer for layer in layers if hasattr(layer, "cell")]
+        return [self._names[id(layer)] for layer in recurrent if id(layer) not in heard]
 
     def gradient_norms(self, tape: tf.GradientTape, loss: Tensor) -> dict[str, Tensor]:
         """|dL/dq_t| of each quantity, (steps,). Raises as `read` does."""

@@ -26,7 +26,8 @@ def of_all_replicas(recording: Recording) -> Recording:
     sums = _sum([recording.loss, *reached.values()])
     weights = recording.weights | dict(zip(reached, sums[1:], strict=True))
     quantities = {name: _whole(quantity) for name, quantity in recording.items()}
-    return Recording(sums[0], quantities, weights, recording.not_reached)
+    missing = recording.not_reached, recording.not_watchable
+    return Recording(sums[0], quantities, weights, *missing)
 
 
 def one_per_replica(values: Tensor) -> Tensor:

@@ -404,3 +404,21 @@ def test_a_name_that_was_not_recorded():
         loss = tf.reduce_sum(model(x))
     with pytest.raises(KeyError, match=r"no quantity 'gru/c'.*gru/z, gru/r"):
         trace.read(tape, loss)["gru/c"]
+
+
+def test_a_recurrent_layer_that_cannot_be_watched_is_reported():
+    foreign_loop = keras.layers.RNN(custom_layers.GRUCell(UNITS), name="foreign_loop")
+    foreign_cell = custom_layers.RNN(keras.layers.GRUCell(UNITS), name="foreign_cell")
+    sequence, x = keras.Input((STEPS, FEATURES)), normal(BATCH, STEPS, FEATURES, seed=1)
+    closed = keras.layers.Bidirectional(keras.layers.LSTM(UNITS, name="closed"), name="both")
+    open_one = custom_layers.LSTM(UNITS, name="open")
+    outputs = [layer(sequence) for layer in (foreign_loop, foreign_cell, closed, open_one)]
+    model = keras.Model(sequence, outputs)
+    with record(model) as trace, tf.GradientTape() as tape:
+        loss = sum(tf.reduce_sum(y) for y in model(x))
+    recording = trace.read(tape, loss)
+    assert recording.not_watchable == [
+        *("foreign_loop", "foreign_cell", "both/forward_closed", "both/backward_closed"),
+    ]
+    assert "not watchable" in repr(recording)
+    assert "foreign_loop, foreign_cell, both/forward_closed" in repr(recording)
