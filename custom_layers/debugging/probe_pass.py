@@ -12,10 +12,12 @@ from custom_layers.core.protocols import Tensor
 from custom_layers.core.shape_check import require
 from custom_layers.debugging.forward_pass import forward_pass
 from custom_layers.debugging.hooks import hooked_quantities
+from custom_layers.debugging.layer_outputs import layers_with_an_output
 from custom_layers.debugging.measurements import Measurements, measure
 from custom_layers.debugging.measures.clipped_norm import global_norm
 from custom_layers.debugging.measures.noise_scale import noise_and_signal
 from custom_layers.debugging.recorder import Recording, names_of_weights, record
+from custom_layers.debugging.step_state import kept_states
 
 
 def checked_probe(probe: Any, owner: str) -> tuple[Any, ...]:
@@ -110,12 +112,12 @@ class ProbePass:
         )
 
     def noise_and_signal(self, gradient_norm: float) -> tuple[float, float] | None:
-        """See `measures/noise_scale.py`; None of a probe of one example.
+        """See `measures/noise_scale.py`; None where half of the probe cannot be run.
 
         Args:
             gradient_norm: of all weights together, on the whole probe.
         """
-        if self.size < 2:
+        if self.size < 2 or _has_a_fixed_batch_size(self.model):
             return None
         with put_back(self.model):
             half_norm = float(self._half_pass())
@@ -154,12 +156,24 @@ class ProbePass:
         return trace.read(tape, scaled), model.optimizer.scale_loss(1.0)
 
 
+def _has_a_fixed_batch_size(model: keras.Model) -> bool:
+    inputs = keras.tree.flatten(getattr(model, "inputs", None) or [])
+    layers = layers_with_an_output(model)
+    fixed = any(tensor.shape and tensor.shape[0] is not None for tensor in inputs)
+    return fixed or any(getattr(layer, "stateful", False) for layer in layers)
+
+
 @contextmanager
 def put_back(model: keras.Model) -> Iterator[None]:
     """Leave what a forward pass changes as it was before the block."""
+    variables = [
+        *model.non_trainable_variables,
+        *model.metrics_variables,
+        *kept_states(model),
+    ]
     kept = [
         on_a_replica  # each has its own part of a metric's sum
-        for variable in [*model.non_trainable_variables, *model.metrics_variables]
+        for variable in variables
         for on_a_replica in model.distribute_strategy.experimental_local_results(variable.value)
     ]
     values = [tf.identity(variable) for variable in kept]

@@ -12,6 +12,7 @@ import keras
 import tensorflow as tf
 
 from custom_layers.core.protocols import Tensor
+from custom_layers.debugging.layer_outputs import layers_with_an_output
 
 SEED_STATE = "seed_generator_state"  # the name Keras gives to the state of each SeedGenerator
 
@@ -47,9 +48,17 @@ def variables_of_a_step(model: keras.Model) -> list[Any]:
     found = itertools.chain(
         model.variables,
         model.metrics_variables,
+        kept_states(model),
         *(optimizer.variables for optimizer in optimizers),
     )
     return list({id(variable): variable for variable in found}.values())
+
+
+def kept_states(model: keras.Model) -> list[Any]:
+    """What stateful recurrent layers keep from batch to batch; ours are no variables of the model."""
+    layers = [layer for layer in layers_with_an_output(model) if getattr(layer, "stateful", False)]
+    states = [keras.tree.flatten(getattr(layer, "states", None)) for layer in layers]
+    return [state for of_layer in states for state in of_layer if state is not None]
 
 
 def seed_states(model: keras.Model) -> list[Any]:

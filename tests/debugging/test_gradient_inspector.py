@@ -274,3 +274,25 @@ def test_no_step_is_measured_across_the_end_of_a_training(tmp_path):
     # The optimizer counts the batch that never came as step 3.
     assert sorted(scalars(tmp_path, "loss/probe")) == [0, 1, 2, *range(9, 16)]
     assert sorted(ratios) == [1, 2, *range(10, 16)]
+
+
+@pytest.mark.parametrize("layers", [custom_layers, keras.layers], ids=["custom", "builtin"])
+def test_a_stateful_layer_keeps_its_states_and_its_batch_size(layers, tmp_path):
+    """A look leaves the states as they were, and does not ask for half a batch."""
+
+    def trained(callbacks):
+        keras.utils.set_random_seed(5)
+        gru = layers.GRU(3, stateful=True, name="gru")
+        model = keras.Sequential([keras.Input((6, 4), batch_size=8), gru, layers.Dense(1)])
+        model.compile("sgd", "mse")
+        history = model.fit(
+            x, y, batch_size=8, shuffle=False, epochs=2, verbose=0, callbacks=callbacks
+        ).history
+        return history, [np.array(state) for state in keras.tree.flatten(gru.states)]
+
+    plain, watched = trained([]), trained([GradientInspector(tmp_path, PROBE, every=1)])
+    assert plain[0] == watched[0]
+    for mine, theirs in zip(plain[1], watched[1], strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    assert np.any(plain[1][0])
+    assert "all_weights/noise_scale" not in events(tmp_path).Tags()["tensors"]
