@@ -88,7 +88,11 @@ def settings_of(model: keras.Model) -> dict[str, Setting]:
         "weights": sum(int(weight.value.shape.num_elements()) for weight in model.weights),
         "precision": model.dtype_policy.name,
     }
-    for name, value in optimizer.get_config().items():
+    try:
+        config = optimizer.get_config()
+    except NotImplementedError:  # a schedule of the user's own that cannot be saved
+        config = {}
+    for name, value in config.items():
         if name != "name" and isinstance(value, Setting):
             found[f"optimizer/{name}"] = value
         elif isinstance(value, dict):  # a schedule

@@ -103,16 +103,17 @@ def _trial(
     names, weights = names_of_weights(model), model.trainable_variables
     before = [tf.identity(weight.value) for weight in weights]
     ratios: dict[str, float] = {}
-    for _ in range(TRIAL_STEPS):
+    for _ in range(TRIAL_STEPS * (optimizer.gradient_accumulation_steps or 1)):
         reached = [i for i, name in enumerate(names) if name in gradients]
         optimizer.apply(
             [tf.cast(gradients[names[i]], weights[i].dtype) for i in reached],
             [weights[i] for i in reached],
         )
-        ratios = ratios or {
-            f"{name}/update_ratio": float(update_ratio(old, weight.value))
-            for name, old, weight in zip(names, before, weights, strict=True)
-        }
+        if not any(ratio > 0 for ratio in ratios.values()):  # accumulated gradients wait
+            ratios = {
+                f"{name}/update_ratio": float(update_ratio(old, weight.value))
+                for name, old, weight in zip(names, before, weights, strict=True)
+            }
         after = look()
         gradients = after.gradients
     growth = 1 + (after.scalars["loss/probe"] - loss) / abs(loss) if loss else 1.0
@@ -125,7 +126,7 @@ def _spectral_radii(model: keras.Model) -> dict[str, float]:
     return {
         f"{name}/spectral_radius": spectral_radius(keras.ops.convert_to_numpy(weight))
         for name, weight in weights
-        if name.endswith("recurrent_kernel") and weight.shape[0] == weight.shape[-1]
+        if name.endswith("recurrent_kernel") and tuple(weight.shape) == 2 * tuple(weight.shape)[:1]
     }
 
 

@@ -78,6 +78,15 @@ class Measured:
             names[id(layer)]: layer for layer in layers_with_an_output(model)
         }
         self.weights = names_of_weights(model)
+        owners = {  # an inner layer comes after the one that it lies in
+            id(weight): path
+            for path, layer in self.layers.items()
+            for weight in layer.trainable_variables
+        }
+        self._owners = {
+            name: owners.get(id(weight), "")
+            for name, weight in zip(self.weights, model.trainable_variables, strict=True)
+        }
 
     def ending(self, *measures: str) -> Iterator[tuple[str, float]]:
         """Place and value of these measures: `gru/h`, for the tag `gru/h/vanishing_ratio`."""
@@ -88,6 +97,8 @@ class Measured:
 
     def layer_of(self, place: str) -> str:
         """The layer of a quantity or a weight: `gru`, for `gru/h`, `gru:2/h`, `gru/gru_cell/bias`."""
+        if place in self._owners:
+            return self._owners[place]
         while place:
             place = place.rpartition("/")[0]
             name, _, count = place.rpartition(":")
@@ -95,6 +106,10 @@ class Measured:
             if bare in self.layers:
                 return bare
         return ""
+
+    def has_gradient(self, weight: str) -> bool:
+        """Whether any entry of a weight's gradient is not exactly 0, however small."""
+        return self.scalars.get(f"{weight}/gradient_zeros", 1.0) < 1
 
     def norms_by_layer(self) -> dict[str, float]:
         """The gradient's norm over all weights of each layer that the loss reaches."""
@@ -129,7 +144,8 @@ def not_finite(measured: Measured) -> Iterator[Finding]:
             )
             return
     gradients = [found for found in measured.ending("gradient_not_finite") if found[1] > 0]
-    if gradients:
+    skipped = isinstance(measured.model.optimizer, keras.optimizers.LossScaleOptimizer)
+    if gradients and not skipped:  # of float16 it leaves out a step that overflows, and scales down
         place, share = next(
             ((p, s) for p, s in reversed(gradients) if "/output" in p), gradients[-1]
         )
@@ -172,7 +188,7 @@ def exploding(measured: Measured) -> Iterator[Finding]:
                 f"recurrent_initializer='orthogonal', a smaller learning rate, or {CLIPPING}",
             )
     norm = measured.scalars.get("all_weights/gradient_norm", 0.0)
-    if LARGE_NORM < norm < math.inf:
+    if norm > LARGE_NORM:
         yield Finding(
             *("", "the gradients are very large", "all_weights/gradient_norm", norm, LARGE_NORM),
             f"inputs and targets scaled to about 1, or {CLIPPING}",
@@ -218,8 +234,9 @@ def unused(measured: Measured) -> Iterator[Finding]:
 
 def without_gradient(measured: Measured) -> Iterator[Finding]:
     """Layers whose gradients are exactly 0: something above them lets none through."""
-    for layer, norm in measured.norms_by_layer().items():
-        if norm == 0:
+    some = {measured.layer_of(w) for w in measured.weights if measured.has_gradient(w)}
+    for layer in measured.norms_by_layer():
+        if layer not in some:
             yield Finding(
                 layer,
                 "all its gradients are exactly 0",

@@ -16,3 +16,15 @@ def forward_pass(model: keras.Model, x: Any, training: bool = True) -> Tensor:
     if "training" in inspect.signature(model.call).parameters:
         return model(x, training=training)
     return model(x)
+
+
+def loss_of(
+    model: keras.Model, x: Any, y: Any, prediction: Any, sample_weight: Any, training: bool = True
+) -> Tensor:
+    """The loss as the training step computes it.
+
+    By Keras's own detour, which leaves `training` out for a `compute_loss` that does not know it.
+    """
+    return model._compute_loss(
+        x=x, y=y, y_pred=prediction, sample_weight=sample_weight, training=training
+    )

@@ -23,7 +23,7 @@ from custom_layers.core.shape_check import require
 from custom_layers.debugging.dashboard import checked_settings, describe_run
 from custom_layers.debugging.findings import Measured, findings_of
 from custom_layers.debugging.heat_map import HeatMaps
-from custom_layers.debugging.log_folder import drop_events_after, writable_folder
+from custom_layers.debugging.log_folder import drop_events_after, set_aside, writable_folder
 from custom_layers.debugging.measurements import FIRST_NOT_FINITE_STEP, Measurements
 from custom_layers.debugging.measures.noise_scale import NoiseScale
 from custom_layers.debugging.measures.update_ratio import update_ratio
@@ -94,6 +94,8 @@ class GradientInspector(keras.callbacks.Callback):
         self._noise_scale = NoiseScale()
         self._looks = 0
         self._told: dict[str, str] | None = None
+        self._compiled: Any = None
+        self._offset = 0
         self._before = 0
         self._weights_before: list[Tensor] | None = None
 
@@ -107,11 +109,19 @@ class GradientInspector(keras.callbacks.Callback):
             f"model={self.model.name!r}",
             "Call model.compile(optimizer, loss) first.",
         )
+        compiled = self._compiled_as()
+        if self._compiled is not None and compiled != self._compiled:
+            self._source = None  # other weights, another loss or optimizer: another graph
+            if self._step() < self._before:  # a new optimizer counts from 0; the log counts on
+                self._offset = self._before - int(self._step() - self._offset)
+        self._compiled = compiled
         self._before, self._weights_before = self._step(), None
+        if self._before == 0 and set_aside(self.log_dir):
+            log.warning("%s held the log of an earlier run: it is kept as earlier.*", self.log_dir)
         last = drop_events_after(self.log_dir, self._before)
         self._heat_maps, self._described = HeatMaps.of_log(self.log_dir), last is not None
         self._writer = TensorBoardWriter(self.log_dir)
-        if self._source is None or self._source.model is not self.model:
+        if self._source is None:
             self._source = self._new_source()
         if self.probe and self._before % self.schedule.steps == 0 and last != self._before:
             self.look()
@@ -188,13 +198,14 @@ class GradientInspector(keras.callbacks.Callback):
             self._described = True
 
     def _update_ratios(self) -> dict[str, float]:
-        """By weight: how far the training steps of this execution, usually one, moved it."""
+        """By weight: how far a training step moved it; of several in one execution, their mean."""
         if self._weights_before is None:
             return {}
         after = [tf.identity(w.value) for w in self.model.trainable_variables]
         ratios = _all_update_ratios(self._weights_before, after).numpy().tolist()
         names = names_of_weights(self.model)
-        return {f"{name}/update_ratio": r for name, r in zip(names, ratios, strict=True)}
+        steps = max(1, self._step() - self._before)
+        return {f"{name}/update_ratio": r / steps for name, r in zip(names, ratios, strict=True)}
 
     def _noise_scale_of(self, measured: Measurements) -> dict[str, float]:
         if self._looks % LOOKS_BETWEEN_NOISE_SCALES:
@@ -203,7 +214,13 @@ class GradientInspector(keras.callbacks.Callback):
         return {} if pair is None else {"all_weights/noise_scale": self._noise_scale.update(*pair)}
 
     def _step(self) -> int:
-        return int(keras.ops.convert_to_numpy(self.model.optimizer.iterations))
+        return self._offset + int(keras.ops.convert_to_numpy(self.model.optimizer.iterations))
+
+    def _compiled_as(self) -> tuple[int, ...]:
+        """What a look's graph is traced for: model, loss, optimizer and trainable weights."""
+        model = self.model
+        weights = (id(weight) for weight in model.trainable_variables)
+        return (id(model), id(model._compile_loss), id(model.optimizer), *weights)
 
 
 @tf.function(reduce_retracing=True)

@@ -23,6 +23,7 @@ class _Outputs:
         self._names = names_of_layers(model)
         self.kinds: dict[str, str] = {}
         self.values: list[tuple[str, Tensor]] = []
+        self._paths: dict[int, str] = {}  # of each layer's last call
 
     def hears(self, layer: Any, value: Tensor) -> bool:
         return id(layer) in self._names and not isinstance(value, keras.KerasTensor)
@@ -31,12 +32,15 @@ class _Outputs:
         return tf.zeros(shape, dtype)
 
     def keep(self, layer: Any, name: str, value: Tensor, *_: Any, **__: Any) -> None:
-        if name == "output":
+        if not name.startswith("output"):
+            return
+        if (
+            name == "output" or id(layer) not in self._paths
+        ):  # a call: its first output is no number
             path = taps.unused_name(self._names[id(layer)], self.kinds)
             self.kinds[path] = layer.__class__.__name__
-            self.values.append((path, value))
-        elif name.startswith("output"):
-            self.values.append((self.values[-1][0], value))
+            self._paths[id(layer)] = path
+        self.values.append((self._paths[id(layer)], value))
 
 
 def layer_graph(model: keras.Model, inputs: Any) -> tf.compat.v1.GraphDef:

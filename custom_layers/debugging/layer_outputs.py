@@ -84,7 +84,11 @@ def _tap(layer: keras.layers.Layer, name: str, value: Tensor) -> Tensor:
         return value
     tapped = value + listener.probe((), value.dtype)
     listener.keep(layer, name, value, tapped, steps_axis=None)
-    mask = getattr(value, "_keras_mask", None)  # where a layer's call says which steps count
-    if mask is not None:
-        tapped._keras_mask = mask
+    # What Keras hangs on a tensor: the steps that count, and what a softmax or sigmoid was taken of,
+    # from which the cross-entropies compute.
+    for note in ("_keras_mask", "_keras_logits"):
+        if hasattr(value, note):
+            setattr(tapped, note, getattr(value, note))
+    if not tf.executing_eagerly() and value.op.type in ("Softmax", "Sigmoid"):
+        tapped._keras_logits = value.op.inputs[0]  # where Keras would look for them itself
     return tapped

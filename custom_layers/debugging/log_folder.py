@@ -51,6 +51,21 @@ def events_of(path: pathlib.Path) -> Iterator[Event]:
         return
 
 
+def set_aside(folder: pathlib.Path) -> bool:
+    """Keep the log of an earlier run where TensorBoard does not see it: `earlier.*`.
+
+    Returns:
+        Whether there was one, of more than its first look.
+    """
+    files = event_files(folder)
+    if not any(event.step > 0 for path in files for event in events_of(path)):
+        return False
+    for path in files:
+        name = path.name.removeprefix("events.out.tfevents.")
+        path.rename(path.with_name(f"earlier.{name}"))
+    return True
+
+
 def drop_events_after(folder: pathlib.Path, step: int) -> int | None:
     """Forget what was logged beyond a step: the training goes on from there and comes by again.
 

@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from custom_layers.core.protocols import Tensor
-from custom_layers.debugging.forward_pass import forward_pass
+from custom_layers.debugging.forward_pass import forward_pass, loss_of
 from custom_layers.debugging.recorder import Quantity, record
 
 
@@ -68,9 +68,7 @@ def look_inside(model: keras.Model, batch: Any, skips_gradients: bool = False) -
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(without_optionals(batch))
     with record(model) as trace, tf.GradientTape() as tape:
         prediction = forward_pass(model, x)
-        loss = model.compute_loss(
-            x=x, y=y, y_pred=prediction, sample_weight=sample_weight, training=True
-        )
+        loss = loss_of(model, x, y, prediction, sample_weight)
         scaled = model.optimizer.scale_loss(loss)
     recording = trace.read(tape, scaled)
     rows = _rows(x)

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from custom_layers.core.protocols import Tensor
 from custom_layers.core.shape_check import require
-from custom_layers.debugging.forward_pass import forward_pass
+from custom_layers.debugging.forward_pass import forward_pass, loss_of
 from custom_layers.debugging.hooks import hooked_quantities
 from custom_layers.debugging.layer_outputs import layers_with_an_output
 from custom_layers.debugging.measurements import Measurements, measure
@@ -91,6 +91,8 @@ class ProbePass:
         if not model.built:
             with put_back(model):
                 model(self.probe[0])
+        if isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer):
+            model.optimizer.build(model.trainable_variables)  # before, its scale is a constant
         self._last_gradients: dict[str, Tensor] = {
             name: tf.zeros(weight.shape)
             for name, weight in zip(names_of_weights(model), model.trainable_variables, strict=True)
@@ -145,13 +147,8 @@ class ProbePass:
         model, (x, y, *weight) = self.model, probe
         with record(model) as trace, tf.GradientTape() as tape:
             prediction = forward_pass(model, x, self.training)
-            loss = model.compute_loss(
-                x=x,
-                y=y,
-                y_pred=prediction,
-                sample_weight=weight[0] if weight else None,
-                training=self.training,
-            )
+            given = weight[0] if weight else None
+            loss = loss_of(model, x, y, prediction, given, self.training)
             scaled = model.optimizer.scale_loss(loss)
         return trace.read(tape, scaled), model.optimizer.scale_loss(1.0)
 

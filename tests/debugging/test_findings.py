@@ -175,3 +175,31 @@ def test_a_model_that_is_not_built_and_integer_inputs():
     model.compile("adam", "mse")
     explanation = explain_gradients(model, np.array([[1, 2, 3], [4, 5, 6]]), np.zeros((2, 1)))
     assert list(explanation.norms) == ["embedding", "gru", "dense"]
+
+
+def test_weights_of_a_nested_model_belong_to_its_layers():
+    """Their paths do not say in which model they lie."""
+    inner_in = keras.Input((4,))
+    spare = custom_layers.Dense(2, name="spare")(inner_in)
+    deep = custom_layers.Dense(3, name="deep")(inner_in)
+    inner = keras.Model(inner_in, [custom_layers.Dense(3, name="last")(deep), spare], name="inner")
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, custom_layers.Dense(1, name="last")(inner(inputs)[0]))
+    model.compile("adam", "mse")
+    x = np.random.default_rng(0).standard_normal((8, 4))
+    explanation = explain_gradients(model, x, x[:, :1])
+    assert list(explanation.norms) == ["inner/deep", "inner/last", "last"]
+    assert [str(f).partition(" (")[0] for f in explanation.findings] == [
+        "inner/spare: unused: the loss does not depend on it"
+    ]
+
+
+def test_accumulated_gradients_are_tried_for_whole_steps():
+    model, x, y = patient("wave", seed=3)
+    rate, loss = 0.1, "binary_crossentropy"
+    model.compile(keras.optimizers.Adam(rate, gradient_accumulation_steps=3), loss)
+    accumulated = explain_gradients(model, x[:64], y[:64]).scalars
+    model.compile(keras.optimizers.Adam(rate), loss)
+    plain = explain_gradients(model, x[:64], y[:64]).scalars
+    for tag in ("loss/growth_in_trial", "hidden/kernel/update_ratio"):
+        assert accumulated[tag] == pytest.approx(plain[tag], rel=0.05), tag

@@ -296,3 +296,28 @@ def test_a_stateful_layer_keeps_its_states_and_its_batch_size(layers, tmp_path):
         np.testing.assert_array_equal(mine, theirs)
     assert np.any(plain[1][0])
     assert "all_weights/noise_scale" not in events(tmp_path).Tags()["tensors"]
+
+
+def test_a_model_that_is_compiled_anew_is_measured_anew_and_its_log_goes_on(tmp_path):
+    """Fine-tuning: a layer is unfrozen, the loss is another one, the new optimizer counts from 0."""
+    model = make()
+    model.get_layer("gru").trainable = False
+    model.compile("sgd", "mse")
+    inspector = GradientInspector(tmp_path, PROBE, every=2, training=False)
+    fit(model, [inspector], epochs=1)
+    model.get_layer("gru").trainable = True
+    model.compile("sgd", "mae")
+    fit(model, [inspector], epochs=1)
+    wanted = model.compute_loss(x=None, y=PROBE[1], y_pred=model(PROBE[0], training=False))
+    losses = scalars(tmp_path, "loss/probe")
+    assert sorted(losses) == [0, 2, 4, 6, 8, 10, 12]
+    np.testing.assert_allclose(losses[12], wanted, rtol=1e-5)
+    assert sorted(scalars(tmp_path, "gru/gru_cell/kernel/gradient_norm")) == [8, 10, 12]
+
+
+def test_the_log_of_an_earlier_run_is_set_aside_and_not_lost(tmp_path, caplog):
+    for _ in range(2):
+        fit(make(), [GradientInspector(tmp_path, PROBE, every=2)], epochs=1)
+    assert len(list(tmp_path.glob("earlier.*"))) == 1
+    assert sorted(scalars(tmp_path, "loss/probe")) == [0, 2, 4, 6]
+    assert "held the log of an earlier run" in caplog.text

@@ -208,3 +208,38 @@ def test_bad_hooks():
         hook(layer, "h", 3)
     with pytest.raises(ValueError, match=r"`quantity` must be the name.*Received: quantity=None"):
         hook(layer, None, print)
+
+
+@pytest.mark.parametrize("mode", ["eager", "graph"])
+@pytest.mark.parametrize("kind", ["softmax", "sigmoid", "own softmax"])
+def test_a_cross_entropy_finds_the_logits_behind_a_probability(kind, mode):
+    """Keras computes it from them; from the probabilities of far-off logits it would get 16 and 0."""
+    keras.config.set_dtype_policy("float32")  # a loss casts float64, and the logits are lost
+    inputs = keras.Input((2,))
+    if kind == "own softmax":
+        outputs = keras.layers.Lambda(tf.nn.softmax)(keras.layers.Dense(3, name="d")(inputs))
+    else:
+        outputs = keras.layers.Dense(3, activation=kind, name="d")(inputs)
+    model = keras.Model(inputs, outputs)
+    model.get_layer("d").kernel.assign([[800.0, 0, 0], [0, 0, 0]])
+    x, y = tf.constant([[1.0, 1.0]]), tf.constant([[0.0, 1.0, 0.0]])
+    loss_fn = (
+        keras.losses.BinaryCrossentropy()
+        if kind == "sigmoid"
+        else keras.losses.CategoricalCrossentropy()
+    )
+
+    def both():
+        with tf.GradientTape() as tape:
+            plain = loss_fn(y, model(x))
+        wanted = tape.gradient(plain, model.get_layer("d").kernel.value)
+        with record(model) as trace, tf.GradientTape() as tape:
+            loss = loss_fn(y, model(x))
+        return plain, loss, wanted, trace.read(tape, loss).weights["d/kernel"]
+
+    if kind == "own softmax" and mode == "eager":
+        return  # Keras finds these logits in a graph alone
+    plain, loss, wanted, got = (both if mode == "eager" else tf.function(both))()
+    assert float(plain) > 100
+    np.testing.assert_array_equal(plain, loss)
+    np.testing.assert_array_equal(wanted, got)

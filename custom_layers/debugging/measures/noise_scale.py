@@ -8,6 +8,8 @@ Source: McCandlish et al. 2018, arXiv:1812.06162, section 2.2 (3) and appendix A
 estimates are free of bias and noisy: they are averaged over looks before they are divided.
 """
 
+import math
+
 from custom_layers.core.protocols import Tensor
 
 
@@ -37,7 +39,9 @@ class NoiseScale:
         self._noise = self._signal = 0.0
 
     def update(self, noise: float, signal: float) -> float:
-        """Take one more pair of estimates. NaN where the signal cannot be told from the noise yet."""
+        """Take one more pair of estimates, if they are finite. NaN while the signal is lost in noise."""
+        if not (math.isfinite(noise) and math.isfinite(signal)):
+            return math.nan
         self._noise = self.decay * self._noise + (1 - self.decay) * noise
         self._signal = self.decay * self._signal + (1 - self.decay) * signal
         return self._noise / self._signal if self._signal > 0 else float("nan")

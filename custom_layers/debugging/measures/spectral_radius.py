@@ -12,4 +12,4 @@ def spectral_radius(kernel: np.ndarray) -> float:
     """
     if not np.all(np.isfinite(kernel)):
         return float("nan")
-    return float(np.max(np.abs(np.linalg.eigvals(kernel))))
+    return float(np.max(np.abs(np.linalg.eigvals(kernel.astype("float64")))))
