@@ -16,7 +16,7 @@ from custom_layers.comparison.pictures import save_pictures
 from custom_layers.comparison.record import Record
 from custom_layers.comparison.report_table import markdown_report, screen_table
 from custom_layers.comparison.step_timing import Quartiles, quartiles, ratios_of_pairs
-from custom_layers.comparison.tensorboard_runs import make_writable
+from custom_layers.comparison.tensorboard_runs import require_writable
 
 FIRST_STEPS = 50  # the steps in which the loss curves must be equal; rounding grows afterwards
 
@@ -138,7 +138,7 @@ class ComparisonReport:
         Numbers that JSON does not know (NaN, infinity) become the strings "nan", "inf", "-inf".
         """
         path = Path(folder)
-        make_writable(path, "folder")
+        require_writable(path, "folder")
         content = json.dumps(_finite(self.to_dict()), indent=2, allow_nan=False)
         (path / "report.json").write_text(content + "\n", encoding="utf-8")
         pictures = save_pictures(self, path)

@@ -21,7 +21,7 @@ from custom_layers.comparison.report import ComparisonReport, versions
 from custom_layers.comparison.report_table import gradient_table
 from custom_layers.comparison.same_start import build_models, measure_start, start_alike
 from custom_layers.comparison.step_timing import is_memory_step, is_timed, turn_order
-from custom_layers.comparison.tensorboard_runs import TensorBoardRuns, make_writable
+from custom_layers.comparison.tensorboard_runs import TensorBoardRuns, require_writable
 
 Metric = Callable[[keras.Model], float]
 Callbacks = Callable[[str], Sequence[keras.callbacks.Callback]]
@@ -98,7 +98,7 @@ def compare(
             "Received: log_dir=None, checkpoint_dir=None. Name one of the two."
         )
     if folder is not None:
-        make_writable(folder, "log_dir" if checkpoint_dir is None else "checkpoint_dir")
+        require_writable(folder, "log_dir" if checkpoint_dir is None else "checkpoint_dir")
     runs = TensorBoardRuns(log_path, list(namespaces))
     keras.utils.set_random_seed(seed)
     dataset = as_dataset(data, argument="data", batch_size=batch_size, shuffle_seed=seed)

@@ -1,21 +1,20 @@
 """TensorBoard runs of a comparison: one folder per model, equal tags, so that charts overlay."""
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import tensorflow as tf
 
+from custom_layers.core.folders import make_writable
 
-def make_writable(folder: Path, argument: str) -> None:
+
+def require_writable(folder: Path, argument: str) -> None:
     """Create a folder and try to write into it, before any work is done.
 
     Raises: ValueError in one line when that fails.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        make_writable(folder)
     except OSError as error:
         raise ValueError(
             f"compare: `{argument}` cannot be written: {folder} ({error.strerror}). "
@@ -30,7 +29,7 @@ class TensorBoardRuns:
         self._writers = {}
         if log_dir is not None:
             for name in names:
-                make_writable(log_dir / name, "log_dir")
+                require_writable(log_dir / name, "log_dir")
             self._writers = {
                 name: tf.summary.create_file_writer(str(log_dir / name)) for name in names
             }

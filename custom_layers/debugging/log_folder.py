@@ -2,16 +2,15 @@
 
 import os
 import pathlib
-import tempfile
 from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
 from tensorboard.compat.proto.event_pb2 import Event
 
-SUFFIX = (
-    ".inspector"  # of the event files that are ours, in a folder that others may write to as well
-)
+from custom_layers.core.folders import make_writable
+
+SUFFIX = ".inspector"  # of the event files that are ours: others may write to the folder as well
 
 
 def writable_folder(path: Any, owner: str, name: str) -> pathlib.Path:
@@ -26,9 +25,7 @@ def writable_folder(path: Any, owner: str, name: str) -> pathlib.Path:
     """
     folder = pathlib.Path(path)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        make_writable(folder)
     except OSError as error:
         raise ValueError(
             f"{owner}: `{name}` must be a folder that can be written. Received: "
