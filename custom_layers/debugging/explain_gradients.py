@@ -1,7 +1,5 @@
 """Ask one batch what is wrong with a model: one line for each layer, the worst first."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -14,6 +12,7 @@ from custom_layers.debugging.measures.spectral_radius import spectral_radius
 from custom_layers.debugging.measures.update_ratio import update_ratio
 from custom_layers.debugging.probe_pass import ProbePass, checked_probe
 from custom_layers.debugging.recorder import names_of_weights
+from custom_layers.debugging.step_state import put_back
 
 TRIAL_STEPS = 3
 
@@ -90,7 +89,9 @@ def explain_look(look: ProbePass) -> Explanation:
     model, first = look.model, look()
     scalars = first.scalars | _spectral_radii(model)
     if first.gradients:
-        with _weights_put_back(model):
+        if not model.optimizer.built:
+            model.optimizer.build(model.trainable_variables)
+        with put_back(model, [*model.trainable_variables, *model.optimizer.variables]):
             scalars |= _trial(model, look, first.gradients, scalars["loss/probe"])
     return Explanation(Measured(model, scalars, first.series))
 
@@ -128,16 +129,3 @@ def _spectral_radii(model: keras.Model) -> dict[str, float]:
         for name, weight in weights
         if name.endswith("recurrent_kernel") and tuple(weight.shape) == 2 * tuple(weight.shape)[:1]
     }
-
-
-@contextmanager
-def _weights_put_back(model: keras.Model) -> Iterator[None]:
-    if not model.optimizer.built:
-        model.optimizer.build(model.trainable_variables)
-    kept = [*model.trainable_variables, *model.optimizer.variables]
-    values = [tf.identity(variable.value) for variable in kept]
-    try:
-        yield
-    finally:
-        for variable, value in zip(kept, values, strict=True):
-            variable.assign(value)

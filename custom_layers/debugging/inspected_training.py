@@ -26,9 +26,9 @@ from custom_layers.debugging.hooks import hooked_quantities
 from custom_layers.debugging.layer_outputs import tapped_outputs
 from custom_layers.debugging.measurements import measure
 from custom_layers.debugging.measures.clipped_norm import global_norm
-from custom_layers.debugging.probe_pass import put_back
 from custom_layers.debugging.recorder import record
 from custom_layers.debugging.replicas import number_of_replicas, of_all_replicas, one_per_replica
+from custom_layers.debugging.step_state import put_back, variables_of_a_look
 
 MEASURES = "measures of the inspected step"  # among the logs of a step; no metric is called so
 LOOK_AT_A_PROBE = "Or look at a probe: GradientInspector(log_dir, probe=(x[:64], y[:64]))."
@@ -166,7 +166,7 @@ def _measured_before(
     model: Any, measures_of: Callable, step: Callable, data: Any
 ) -> dict[str, Any]:
     """A step as it is, after a recorded pass of the same batch."""
-    with put_back(model):
+    with put_back(model, variables_of_a_look(model)):
         measures = measures_of(data)
     return {**step(data), MEASURES: measures}
 

@@ -1,7 +1,5 @@
 """One forward and backward pass of a probe batch, which leaves the model as it found it."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -17,7 +15,7 @@ from custom_layers.debugging.measurements import Measurements, measure
 from custom_layers.debugging.measures.clipped_norm import global_norm
 from custom_layers.debugging.measures.noise_scale import noise_and_signal
 from custom_layers.debugging.recorder import Recording, names_of_weights, record
-from custom_layers.debugging.step_state import kept_states
+from custom_layers.debugging.step_state import put_back, variables_of_a_look
 
 
 def checked_probe(probe: Any, owner: str) -> tuple[Any, ...]:
@@ -89,7 +87,7 @@ class ProbePass:
         self._tags: list[str] = []
         self._half_pass = tf.function(self._norm_of_half, autograph=False)
         if not model.built:
-            with put_back(model):
+            with put_back(model, variables_of_a_look(model)):
                 model(self.probe[0])
         if isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer):
             model.optimizer.build(model.trainable_variables)  # before, its scale is a constant
@@ -103,7 +101,7 @@ class ProbePass:
         hooked = hooked_quantities(self.model)
         if self._pass is None or hooked != self._hooked:
             self._pass, self._hooked = tf.function(self._measure, autograph=False), hooked
-        with put_back(self.model):
+        with put_back(self.model, variables_of_a_look(self.model)):
             scalars, series, histograms, gradients = self._pass(self._last_gradients)
         self._last_gradients = self._last_gradients | gradients
         return Measurements(
@@ -121,7 +119,7 @@ class ProbePass:
         """
         if self.size < 2 or _has_a_fixed_batch_size(self.model):
             return None
-        with put_back(self.model):
+        with put_back(self.model, variables_of_a_look(self.model)):
             half_norm = float(self._half_pass())
         return noise_and_signal(half_norm, gradient_norm, self.size // 2, self.size)
 
@@ -158,24 +156,3 @@ def _has_a_fixed_batch_size(model: keras.Model) -> bool:
     layers = layers_with_an_output(model)
     fixed = any(tensor.shape and tensor.shape[0] is not None for tensor in inputs)
     return fixed or any(getattr(layer, "stateful", False) for layer in layers)
-
-
-@contextmanager
-def put_back(model: keras.Model) -> Iterator[None]:
-    """Leave what a forward pass changes as it was before the block."""
-    variables = [
-        *model.non_trainable_variables,
-        *model.metrics_variables,
-        *kept_states(model),
-    ]
-    kept = [
-        on_a_replica  # each has its own part of a metric's sum
-        for variable in variables
-        for on_a_replica in model.distribute_strategy.experimental_local_results(variable.value)
-    ]
-    values = [tf.identity(variable) for variable in kept]
-    try:
-        yield
-    finally:
-        for variable, value in zip(kept, values, strict=True):
-            variable.assign(value)

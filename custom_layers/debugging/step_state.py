@@ -6,6 +6,8 @@ which then writes elsewhere. A step under guard so costs one copy of what it cha
 """
 
 import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import keras
@@ -52,6 +54,27 @@ def variables_of_a_step(model: keras.Model) -> list[Any]:
         *(optimizer.variables for optimizer in optimizers),
     )
     return list({id(variable): variable for variable in found}.values())
+
+
+def variables_of_a_look(model: keras.Model) -> list[Any]:
+    """What a forward pass changes: moving averages, seeds, metrics, states that are kept."""
+    return [*model.non_trainable_variables, *model.metrics_variables, *kept_states(model)]
+
+
+@contextmanager
+def put_back(model: keras.Model, variables: list[Any]) -> Iterator[None]:
+    """Leave these variables of a model as they were before the block, on every replica."""
+    kept = [
+        on_a_replica  # each has its own part of a metric's sum
+        for variable in variables
+        for on_a_replica in model.distribute_strategy.experimental_local_results(variable.value)
+    ]
+    values = [tf.identity(variable) for variable in kept]
+    try:
+        yield
+    finally:
+        for variable, value in zip(kept, values, strict=True):
+            variable.assign(value)
 
 
 def kept_states(model: keras.Model) -> list[Any]:
