@@ -8,7 +8,6 @@ In `fit` that is at each look of a `GradientInspector`, by hand at `trace.read(t
 
 import weakref
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any
 
 import keras
@@ -39,12 +38,7 @@ class HookHandle:
     def __enter__(self) -> "HookHandle":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.remove()
 
 

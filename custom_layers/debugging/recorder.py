@@ -10,7 +10,6 @@ Works eagerly and inside of `tf.function`. How a probe gives a total derivative:
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from types import TracebackType
 from typing import Any, NamedTuple
 
 import keras
@@ -145,13 +144,8 @@ class Trace:
             self._block = block.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._block.__exit__(kind, error, traceback)
+    def __exit__(self, *error: Any) -> None:
+        self._block.__exit__(*error)
 
     # -- what the taps call ----------------------------------------------------------------------
 
