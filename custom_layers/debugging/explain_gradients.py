@@ -6,10 +6,10 @@ import keras
 import tensorflow as tf
 
 from custom_layers.core.protocols import Tensor
-from custom_layers.core.shape_check import require
 from custom_layers.debugging.findings import Finding, Measured, findings_of
+from custom_layers.debugging.forward_pass import require_compiled
+from custom_layers.debugging.measurements import update_ratios
 from custom_layers.debugging.measures.spectral_radius import spectral_radius
-from custom_layers.debugging.measures.update_ratio import update_ratio
 from custom_layers.debugging.probe_pass import ProbePass, checked_probe
 from custom_layers.debugging.recorder import names_of_weights
 from custom_layers.debugging.step_state import put_back
@@ -73,13 +73,7 @@ def explain_gradients(
     Raises:
         ValueError: a model that is not compiled, ragged inputs, or an empty batch.
     """
-    require(
-        getattr(model, "compiled", False),
-        "explain_gradients",
-        "a model that is not compiled has no loss",
-        f"model={model.name!r}",
-        "Call model.compile(optimizer, loss) first.",
-    )
+    require_compiled(model, "explain_gradients")
     probe = (x, y) if sample_weight is None else (x, y, sample_weight)
     return explain_look(ProbePass(model, checked_probe(probe, "explain_gradients"), training))
 
@@ -111,10 +105,7 @@ def _trial(
             [weights[i] for i in reached],
         )
         if not any(ratio > 0 for ratio in ratios.values()):  # accumulated gradients wait
-            ratios = {
-                f"{name}/update_ratio": float(update_ratio(old, weight.value))
-                for name, old, weight in zip(names, before, weights, strict=True)
-            }
+            ratios = update_ratios(model, before)
         after = look()
         gradients = after.gradients
     growth = 1 + (after.scalars["loss/probe"] - loss) / abs(loss) if loss else 1.0

@@ -6,6 +6,18 @@ from typing import Any
 import keras
 
 from custom_layers.core.protocols import Tensor
+from custom_layers.core.shape_check import require
+
+
+def require_compiled(model: keras.Model, owner: str) -> None:
+    """Raises ValueError: a model that is not compiled."""
+    require(
+        getattr(model, "compiled", False),
+        owner,
+        "a model that is not compiled has no loss",
+        f"model={model.name!r}",
+        "Call model.compile(optimizer, loss) first.",
+    )
 
 
 def forward_pass(model: keras.Model, x: Any, training: bool = True) -> Tensor:

@@ -19,16 +19,18 @@ import keras
 import tensorflow as tf
 
 from custom_layers.core.protocols import Tensor
-from custom_layers.core.shape_check import require
 from custom_layers.debugging.dashboard import checked_settings, describe_run
 from custom_layers.debugging.findings import Measured, findings_of
+from custom_layers.debugging.forward_pass import require_compiled
 from custom_layers.debugging.heat_map import HeatMaps
 from custom_layers.debugging.log_folder import drop_events_after, set_aside, writable_folder
-from custom_layers.debugging.measurements import FIRST_NOT_FINITE_STEP, Measurements
+from custom_layers.debugging.measurements import (
+    FIRST_NOT_FINITE_STEP,
+    Measurements,
+    update_ratios,
+)
 from custom_layers.debugging.measures.noise_scale import NoiseScale
-from custom_layers.debugging.measures.update_ratio import update_ratio
 from custom_layers.debugging.probe_pass import ProbePass, checked_probe, size_of_batch
-from custom_layers.debugging.recorder import names_of_weights
 from custom_layers.debugging.schedules import Every
 from custom_layers.debugging.tensorboard_writer import TensorBoardWriter
 from custom_layers.debugging.training_batches import TrainingBatches
@@ -102,13 +104,7 @@ class GradientInspector(keras.callbacks.Callback):
     # -- what Keras calls ------------------------------------------------------------------------
 
     def on_train_begin(self, logs: Any = None) -> None:
-        require(
-            getattr(self.model, "compiled", False),
-            "GradientInspector",
-            "a model that is not compiled has no loss",
-            f"model={self.model.name!r}",
-            "Call model.compile(optimizer, loss) first.",
-        )
+        require_compiled(self.model, "GradientInspector")
         compiled = self._compiled_as()
         if self._compiled is not None and compiled != self._compiled:
             self._source = None  # other weights, another loss or optimizer: another graph
@@ -201,11 +197,9 @@ class GradientInspector(keras.callbacks.Callback):
         """By weight: how far a training step moved it; of several in one execution, their mean."""
         if self._weights_before is None:
             return {}
-        after = [tf.identity(w.value) for w in self.model.trainable_variables]
-        ratios = _all_update_ratios(self._weights_before, after).numpy().tolist()
-        names = names_of_weights(self.model)
         steps = max(1, self._step() - self._before)
-        return {f"{name}/update_ratio": r / steps for name, r in zip(names, ratios, strict=True)}
+        ratios = update_ratios(self.model, self._weights_before)
+        return {tag: ratio / steps for tag, ratio in ratios.items()}
 
     def _noise_scale_of(self, measured: Measurements) -> dict[str, float]:
         if self._looks % LOOKS_BETWEEN_NOISE_SCALES:
@@ -221,9 +215,3 @@ class GradientInspector(keras.callbacks.Callback):
         model = self.model
         weights = (id(weight) for weight in model.trainable_variables)
         return (id(model), id(model._compile_loss), id(model.optimizer), *weights)
-
-
-@tf.function(reduce_retracing=True)
-def _all_update_ratios(before: list[Tensor], after: list[Tensor]) -> Tensor:
-    ratios = [update_ratio(b, a) for b, a in zip(before, after, strict=True)]
-    return tf.stack(ratios) if ratios else tf.zeros([0])

@@ -2,7 +2,7 @@
 
 Each measure has a file in `measures/`, and a line here that says what it is taken of:
 
-    every weight            gradient_statistics, histogram, gradient_angle
+    every weight            gradient_statistics, histogram, gradient_angle, update_ratio
     all weights together    global_norm, clipped_norm
     every quantity          gradient_statistics, share of NaN and inf, first_not_finite_step
     every layer's output    dead_units
@@ -15,6 +15,7 @@ Nothing here writes, decides when to look, or judges.
 
 from typing import Any, NamedTuple
 
+import keras
 import tensorflow as tf
 
 from custom_layers.core.protocols import Tensor
@@ -30,8 +31,9 @@ from custom_layers.debugging.measures.gradient_statistics import (
 )
 from custom_layers.debugging.measures.histogram import histogram
 from custom_layers.debugging.measures.norms_by_step import norms_by_step, norms_by_steps_back
+from custom_layers.debugging.measures.update_ratio import update_ratio
 from custom_layers.debugging.measures.vanishing_ratio import vanishing_ratio
-from custom_layers.debugging.recorder import Quantity, Recording
+from custom_layers.debugging.recorder import Quantity, Recording, names_of_weights
 
 STATES = ("h", "c")
 CANDIDATES = ("g", "n")  # of LSTM and GRU: a tanh, where the other gates are a sigmoid
@@ -81,14 +83,43 @@ def measure(
         scalars["all_weights/gradient_norm_clipped"] = clipped
     for path, gradient in gradients.items():
         scalars |= _prefixed(f"{path}/gradient_", gradient_statistics(gradient))
-        if last_gradients:
-            scalars[f"{path}/angle_to_last_look"] = gradient_angle(gradient, last_gradients[path])
+    if last_gradients:
+        scalars |= angles(gradients, last_gradients)
     series: dict[str, Tensor] = {}
     for name, quantity in recording.items():
         unscaled = quantity._replace(gradient=_unscaled(quantity.gradient, scale))
         _measure_quantity(name, unscaled, scalars, series)
-    buckets = {f"{path}/gradient": histogram(g) for path, g in gradients.items() if histograms}
+    buckets = histograms_of(gradients) if histograms else {}
     return Measurements(scalars, series, buckets, gradients)
+
+
+def angles(gradients: dict[str, Tensor], last: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Of each weight's gradient to the one at the last look."""
+    return {
+        f"{path}/angle_to_last_look": gradient_angle(gradient, last[path])
+        for path, gradient in gradients.items()
+    }
+
+
+def histograms_of(gradients: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Of each weight's gradient."""
+    return {f"{path}/gradient": histogram(gradient) for path, gradient in gradients.items()}
+
+
+def update_ratios(model: keras.Model, before: list[Tensor]) -> dict[str, float]:
+    """How far each trainable weight has been moved since `before`."""
+    after = [weight.value for weight in model.trainable_variables]
+    ratios = _all_update_ratios(before, after).numpy().tolist()
+    return {
+        f"{name}/update_ratio": ratio
+        for name, ratio in zip(names_of_weights(model), ratios, strict=True)
+    }
+
+
+@tf.function(reduce_retracing=True)
+def _all_update_ratios(before: list[Tensor], after: list[Tensor]) -> Tensor:
+    ratios = [update_ratio(b, a) for b, a in zip(before, after, strict=True)]
+    return tf.stack(ratios) if ratios else tf.zeros([0])
 
 
 def _measure_quantity(

@@ -21,6 +21,7 @@ import tensorflow as tf
 
 from custom_layers.core.protocols import Tensor
 from custom_layers.core.shape_check import require, require_positive_integer
+from custom_layers.debugging.forward_pass import require_compiled
 from custom_layers.debugging.log_folder import writable_folder
 from custom_layers.debugging.nan_report import find_in_step, replay_line, write_report
 from custom_layers.debugging.not_finite import (
@@ -110,13 +111,7 @@ class NaNGuard(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:
         model = self.model
-        require(
-            getattr(model, "compiled", False),
-            "NaNGuard",
-            "the model must be compiled: it has no loss",
-            f"model {model.name!r}, not compiled",
-            "Call model.compile(optimizer, loss) first.",
-        )
+        require_compiled(model, "NaNGuard")
         replicas = model.distribute_strategy.num_replicas_in_sync
         require(
             replicas == 1,

@@ -19,6 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from custom_layers.core.shape_check import require
+from custom_layers.debugging.forward_pass import require_compiled
 from custom_layers.debugging.not_finite import (
     NotFinite,
     batch_not_finite,
@@ -149,13 +150,7 @@ def read_batch(folder: Any) -> tuple:
 
 
 def _load(folder: pathlib.Path, model: keras.Model, batch: tuple) -> None:
-    require(
-        getattr(model, "compiled", False),
-        "replay",
-        "`model` must be compiled, as it was in training",
-        f"model {model.name!r}, not compiled",
-        "Call model.compile(optimizer, loss) first.",
-    )
+    require_compiled(model, "replay")
     if not model.built:
         model(batch[0])
     if not model.optimizer.built:

@@ -19,6 +19,7 @@ from custom_layers.core import taps
 from custom_layers.core.protocols import Shape, Tensor
 from custom_layers.debugging.hooks import call_hooks
 from custom_layers.debugging.layer_outputs import layers_with_an_output, tapped_outputs
+from custom_layers.debugging.measures.norms_by_step import norms_by_step
 
 # A probe is zeros times this: a tape watches what a trainable variable goes into, and no plain constant.
 # Made once, outside of any function that is being traced, where variables cannot be made.
@@ -43,10 +44,7 @@ class Quantity(NamedTuple):
 
     def gradient_norms(self) -> Tensor:
         """|dL/dq_t| over all other axes, one for each step: (steps,); without steps one for all: ()."""
-        rank = len(self.gradient.shape)
-        steps = None if self.steps_axis is None else self.steps_axis % rank
-        others = [axis for axis in range(rank) if axis != steps]
-        return tf.sqrt(tf.reduce_sum(tf.square(tf.cast(self.gradient, "float64")), axis=others))
+        return norms_by_step(self.gradient, self.steps_axis)
 
 
 class Recording(Mapping[str, Quantity]):

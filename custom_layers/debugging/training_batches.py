@@ -7,9 +7,7 @@ import tensorflow as tf
 
 from custom_layers.core.protocols import Tensor
 from custom_layers.debugging.inspected_training import refuse_what_cannot_be_inspected
-from custom_layers.debugging.measurements import Measurements
-from custom_layers.debugging.measures.gradient_angle import gradient_angle
-from custom_layers.debugging.measures.histogram import histogram
+from custom_layers.debugging.measurements import Measurements, angles, histograms_of
 from custom_layers.debugging.measures.noise_scale import noise_and_signal
 
 
@@ -41,9 +39,9 @@ class TrainingBatches:
         # At the first look there is no last one, and the inspector writes no angle.
         last = {path: self._last_gradients.get(path, g) for path, g in gradients.items()}
         self._last_gradients = self._last_gradients | gradients
-        angles, histograms = _of_gradients(gradients, last, self.histograms)
+        turned, histograms = _of_gradients(gradients, last, self.histograms)
         return Measurements(
-            {tag: float(value) for tag, value in (measured["scalars"] | angles).items()},
+            {tag: float(value) for tag, value in (measured["scalars"] | turned).items()},
             {tag: values.numpy() for tag, values in measured["series"].items()},
             {tag: rows.numpy() for tag, rows in histograms.items()},
             gradients,
@@ -71,7 +69,4 @@ class TrainingBatches:
 def _of_gradients(
     gradients: dict[str, Tensor], last: dict[str, Tensor], histograms: bool
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    angles = {
-        f"{path}/angle_to_last_look": gradient_angle(g, last[path]) for path, g in gradients.items()
-    }
-    return angles, {f"{path}/gradient": histogram(g) for path, g in gradients.items() if histograms}
+    return angles(gradients, last), histograms_of(gradients) if histograms else {}

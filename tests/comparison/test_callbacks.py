@@ -6,19 +6,10 @@ import pytest
 
 from custom_layers.comparison import compare
 from custom_layers.debugging import GradientInspector
-from custom_layers.debugging.log_folder import event_files, events_of
+from custom_layers.debugging.log_folder import event_files
+from tests.debugging.logs import steps_looked_at
 
 BOTH = {"one": keras.layers, "two": keras.layers}
-
-
-def looks(folder):
-    """Each step that was looked at, as often as it stands in the log."""
-    return [
-        event.step
-        for path in event_files(folder)
-        for event in events_of(path)
-        if any(value.tag == "loss/probe" for value in event.summary.value)
-    ]
 
 
 def test_inspectors_change_no_loss_and_a_log_goes_on_without_a_gap(build_model, arrays, tmp_path):
@@ -36,7 +27,7 @@ def test_inspectors_change_no_loss_and_a_log_goes_on_without_a_gap(build_model, 
     run(5, checkpoint_every=2, **watched)
     assert run(9, resume=True, **watched) == plain  # bit for bit
     for name in BOTH:
-        assert looks(tmp_path / name) == [0, 2, 4, 6, 8]
+        assert steps_looked_at(tmp_path / name) == [0, 2, 4, 6, 8]
 
 
 def test_a_log_that_is_ahead_of_the_checkpoint_is_cut_back(build_model, arrays, tmp_path):
@@ -60,7 +51,7 @@ def test_a_log_that_is_ahead_of_the_checkpoint_is_cut_back(build_model, arrays, 
     run(6, "lost")
     run(8, "kept", resume=True)
     for name in BOTH:
-        assert looks(tmp_path / name) == list(range(9))
+        assert steps_looked_at(tmp_path / name) == list(range(9))
 
 
 def test_each_model_has_its_own_callbacks_and_they_end_with_an_error(build_model, arrays):

@@ -11,12 +11,12 @@ if keras.backend.backend() != "tensorflow":
     pytest.skip("gradients are explained with TensorFlow", allow_module_level=True)
 
 import tensorflow as tf
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import custom_layers
 from custom_layers.debugging import GradientInspector, explain_gradients
 from custom_layers.debugging.explain_gradients import explain_look
 from custom_layers.debugging.probe_pass import ProbePass
+from tests.debugging.logs import events
 from tests.debugging.patients import PATIENTS, patient
 
 SEEDS = 20
@@ -113,8 +113,7 @@ def test_the_inspector_says_what_is_wrong_when_it_begins(tmp_path, caplog):
     said = [record.getMessage() for record in caplog.records]
     assert sum("hidden: 100% of its ReLU units are dead" in line for line in said) == 1
     assert said[0].startswith("step 0: ")
-    log = EventAccumulator(str(tmp_path), size_guidance={"tensors": 0})
-    log.Reload()
+    log = events(tmp_path)
     texts = {
         event.step: tf.make_ndarray(event.tensor_proto).item().decode()
         for event in log.Tensors("verdict")
@@ -130,8 +129,7 @@ def test_an_explanation_is_made_of_the_inspector_s_measures(tmp_path):
     probe = x[:64], y[:64]
     explanation = explain_gradients(model, *probe)
     model.fit(x[:64], y[:64], verbose=0, callbacks=[GradientInspector(tmp_path, probe, every=1000)])
-    log = EventAccumulator(str(tmp_path), size_guidance={"tensors": 0})
-    log.Reload()
+    log = events(tmp_path)
     measures = {"gradient_norm", "dead_units", "saturated_low", "vanishing_ratio", "not_finite"}
     tags = [tag for tag in explanation.scalars if tag.rpartition("/")[2] in measures]
     assert len(tags) > 20

@@ -10,13 +10,13 @@ if keras.backend.backend() != "tensorflow":
     pytest.skip("the inspector writes TensorFlow summaries", allow_module_level=True)
 
 import tensorflow as tf
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import custom_layers
 from custom_layers.debugging import GradientInspector, record
 from custom_layers.debugging.measures.gradient_statistics import gradient_statistics
 from custom_layers.debugging.measures.vanishing_ratio import vanishing_ratio
 from custom_layers.debugging.schedules import Every
+from tests.debugging.logs import events
 
 rng = np.random.default_rng(0)
 x = rng.standard_normal((24, 6, 4)).astype("float32")
@@ -44,12 +44,6 @@ def fit(model, callbacks=(), epochs=3):
     return model.fit(
         x, y, batch_size=4, epochs=epochs, shuffle=False, verbose=0, callbacks=list(callbacks)
     ).history
-
-
-def events(folder):
-    found = EventAccumulator(str(folder), size_guidance={"tensors": 0})
-    found.Reload()
-    return found
 
 
 def scalars(folder, tag):

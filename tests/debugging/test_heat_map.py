@@ -8,11 +8,11 @@ if keras.backend.backend() != "tensorflow":
     pytest.skip("the inspector writes TensorFlow summaries", allow_module_level=True)
 
 import tensorflow as tf
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import custom_layers
 from custom_layers.debugging import GradientInspector
 from custom_layers.debugging.heat_map import HeatMaps
+from tests.debugging.logs import events
 
 TAG = "lstm/h/gradient_norm_by_step"
 
@@ -70,11 +70,10 @@ def test_a_look_at_another_model_in_the_same_log_is_left_out():
 
 
 def images(folder):
-    events = EventAccumulator(str(folder), size_guidance={"tensors": 0})
-    events.Reload()
+    log = events(folder)
     return {
-        tag: [(event.step, tf.make_ndarray(event.tensor_proto)) for event in events.Tensors(tag)]
-        for tag in events.Tags()["tensors"]
+        tag: [(event.step, tf.make_ndarray(event.tensor_proto)) for event in log.Tensors(tag)]
+        for tag in log.Tags()["tensors"]
         if tag.endswith("heat_map")
     }
 

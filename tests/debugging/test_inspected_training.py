@@ -12,12 +12,12 @@ import subprocess
 import sys
 
 import tensorflow as tf
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import custom_layers
 from custom_layers.debugging import GradientInspector, InspectedTraining, hook, record
 from custom_layers.debugging.measures.noise_scale import noise_and_signal
 from custom_layers.debugging.training_batches import TrainingBatches
+from tests.debugging.logs import events
 
 rng = np.random.default_rng(0)
 x = rng.standard_normal((24, 6, 4)).astype("float32")
@@ -75,8 +75,7 @@ def fit(model, callbacks=(), batch_size=24, epochs=4):
 
 def written(folder):
     """Value by step by tag."""
-    found = EventAccumulator(str(folder), size_guidance={"tensors": 0})
-    found.Reload()
+    found = events(folder)
     return {
         tag: {event.step: tf.make_ndarray(event.tensor_proto) for event in found.Tensors(tag)}
         for tag in found.Tags()["tensors"]

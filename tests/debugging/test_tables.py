@@ -8,12 +8,12 @@ if keras.backend.backend() != "tensorflow":
     pytest.skip("recording needs TensorFlow", allow_module_level=True)
 
 import tensorflow as tf
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import custom_layers
 from custom_layers.debugging import GradientInspector, record
 from custom_layers.debugging.tables import read_log, table_of, table_of_weights
 from custom_layers.debugging.tensorboard_writer import TensorBoardWriter
+from tests.debugging.logs import events
 
 rng = np.random.default_rng(3)
 x = rng.integers(1, 9, (10, 6))
@@ -100,9 +100,8 @@ def test_a_weight_that_the_loss_does_not_reach_is_said():
 
 def test_the_log_is_read_whole_and_as_tensorboard_reads_it(log_dir):
     log = read_log(log_dir)
-    events = EventAccumulator(str(log_dir), size_guidance={"tensors": 0})
-    events.Reload()
-    written = [e for tag in events.Tags()["tensors"] for e in events.Tensors(tag)]
+    found = events(log_dir)
+    written = [e for tag in found.Tags()["tensors"] for e in found.Tensors(tag)]
     assert log.scalars["step"].is_monotonic_increasing
     assert sorted(log.scalars.query("tag == 'loss/probe'")["step"]) == list(range(13))
     assert len(written) > len(log.scalars) > 12 * 100

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from custom_layers.data import demo_pairs
-from custom_layers.debugging.log_folder import event_files, events_of
+from tests.debugging.logs import steps_looked_at
 from tutorials.nmt_with_attention import job
 from tutorials.nmt_with_attention.train import main
 
@@ -79,16 +79,6 @@ def small_preset(monkeypatch):
     monkeypatch.setitem(job.PRESETS, "quick", preset)
 
 
-def inspected_steps(folder):
-    """Each step that was looked at, as often as it stands in the log."""
-    return [
-        event.step
-        for path in event_files(folder)
-        for event in events_of(path)
-        if any(value.tag == "loss/probe" for value in event.summary.value)
-    ]
-
-
 def losses_in(folder, name):
     return json.loads((folder / "report.json").read_text())["record"]["losses"][name]
 
@@ -137,7 +127,7 @@ def test_both_side_by_side_pass_the_check_and_ctrl_c_keeps_a_checkpoint(
     monkeypatch.setattr(job.ComparisonReport, "check", lambda self, **_: ["a difference"])
     assert run(*shared, "--steps", 7, "--resume", "--check", "--inspect-every", 2) == 1
     for name in ("builtin", "custom"):
-        assert inspected_steps(tmp_path / "log" / name) == [0, 2, 4, 6]
+        assert steps_looked_at(tmp_path / "log" / name) == [0, 2, 4, 6]
     assert "check: a difference" in capsys.readouterr().out
 
     def stopped(*arguments, **keywords):

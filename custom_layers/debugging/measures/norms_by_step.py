@@ -5,15 +5,17 @@ import tensorflow as tf
 from custom_layers.core.protocols import Tensor
 
 
-def norms_by_step(gradient: Tensor, axis: int = 1) -> Tensor:
-    """|dL/dq_t| over all other axes: (steps,).
+def norms_by_step(gradient: Tensor, axis: int | None = 1) -> Tensor:
+    """|dL/dq_t| over all other axes, one for each step: (steps,); without steps one for all: ().
 
     Args:
         gradient: (batch, steps, units), or whatever has its steps on `axis`.
+        axis: None if no axis is time.
     """
     gradient = tf.cast(gradient, "float64")  # where the square of 1e-25 is not 0
     rank = len(gradient.shape)
-    others = [other for other in range(rank) if other != axis % rank]
+    steps = None if axis is None else axis % rank
+    others = [other for other in range(rank) if other != steps]
     return tf.sqrt(tf.reduce_sum(tf.square(gradient), axis=others))
 
 
