@@ -3,18 +3,20 @@
 LAYER_FAMILIES = (
     *("attention", "embedding", "linear", "normalization", "recurrent", "regularization"),
 )
+BLOCKS = ("attention", "embedding", "linear", "normalization", "regularization")
 SHARED = ("core",)
 
 # room -> the rooms of the package that it may import, besides Keras, NumPy and itself
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "core": (),
     **dict.fromkeys(LAYER_FAMILIES, SHARED),
+    "transformer": (*SHARED, *BLOCKS),
     "debugging": SHARED,
     "data": SHARED,
     "training": SHARED,
     "decoding": SHARED,
-    "comparison": (*SHARED, *LAYER_FAMILIES, "data", "training", "decoding", ""),
-    "": (*SHARED, *LAYER_FAMILIES),  # custom_layers/__init__.py: public names
+    "comparison": (*SHARED, *LAYER_FAMILIES, "transformer", "data", "training", "decoding", ""),
+    "": (*SHARED, *LAYER_FAMILIES, "transformer"),  # custom_layers/__init__.py: public names
 }
 
 # The backends' own files; everything else in a layer family runs on any backend.

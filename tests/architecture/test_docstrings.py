@@ -6,6 +6,7 @@ import inspect
 import pathlib
 
 import keras
+import keras_hub
 import pytest
 
 import custom_layers
@@ -48,9 +49,10 @@ def test_a_twin_says_its_source_and_where_it_differs(twin):
 
 @pytest.mark.parametrize("twin", TWINS, ids=lambda twin: twin.__name__)
 def test_constructors_have_keras_s_arguments_in_keras_s_order(twin):
-    builtin = getattr(keras.layers, twin.__name__, None)
+    name = twin.__name__
+    builtin = getattr(keras.layers, name, None) or getattr(keras_hub.layers, name, None)
     if builtin is None:
-        pytest.skip("Keras has no such layer")
+        pytest.skip("neither Keras nor KerasHub has such a layer")
 
     def arguments(layer):
         parameters = inspect.signature(layer.__init__).parameters.values()

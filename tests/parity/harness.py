@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import importlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -25,7 +26,7 @@ class Pair:
 
     Attributes:
         name: what the test is called.
-        make: builds the layer from a namespace, `keras.layers` or `custom_layers`. Dropout needs a
+        make: builds the layer from a namespace, that of its peers or `custom_layers`. Dropout needs a
             `seed`, since the two layers are made one after the other.
         inputs: draws the positional arguments of `call`. Floating arrays are cast to the dtype under
             test and differentiated, integers and booleans are passed as they are. At least three
@@ -37,6 +38,7 @@ class Pair:
         second_order: False where the built-in has no second derivative to compare with.
         backends: where the setting exists.
         config_adds: entries of our configuration that Keras's lacks.
+        peers: module of the built-in layer: Keras's, or KerasHub's.
     """
 
     name: str
@@ -49,6 +51,12 @@ class Pair:
     second_order: bool = True
     backends: tuple[str, ...] = ("tensorflow", "jax", "torch")
     config_adds: frozenset[str] = frozenset()
+    peers: str = "keras.layers"
+
+    @property
+    def builtins(self) -> Any:
+        """What `make` builds the peer from; loaded when asked for, since KerasHub takes seconds."""
+        return importlib.import_module(self.peers)
 
 
 @contextlib.contextmanager
@@ -96,7 +104,7 @@ def build_with_same_random_weights(
     pair: Pair, dtype: str, seed: int = 7
 ) -> tuple[keras.Layer, keras.Layer]:
     """Ours and Keras's, from the same seed, called equally often."""
-    return build(pair, custom_layers, dtype, seed), build(pair, keras.layers, dtype, seed)
+    return build(pair, custom_layers, dtype, seed), build(pair, pair.builtins, dtype, seed)
 
 
 def assert_close(own: Mapping[str, np.ndarray], builtin: Mapping[str, np.ndarray], relative: float):

@@ -8,7 +8,7 @@ import keras
 from custom_layers.debugging import GradientInspector
 from tutorials.nmt_with_attention.data import TranslationData
 
-SENTENCES = 16  # a quarter of a training batch: a look costs about half a training step
+SENTENCES = 8  # an eighth of a training batch: a look costs about half a training step
 
 
 def probe_of(data: TranslationData) -> tuple[Any, Any]:
