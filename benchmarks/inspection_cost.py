@@ -20,8 +20,8 @@ import keras
 import custom_layers
 from custom_layers.debugging import GradientInspector
 from tutorials.nmt_with_attention.data import PRESETS, learning_rate_of, load
-from tutorials.nmt_with_attention.inspection import probe_of
 from tutorials.nmt_with_attention.model import build_translator
+from tutorials.translation.inspection import probe_of
 
 NAMESPACES = {"builtin": keras.layers, "custom": custom_layers}
 

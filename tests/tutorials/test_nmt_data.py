@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from custom_layers.data import SentencePairs, demo_pairs
 from tutorials.nmt_with_attention.data import PRESETS, learning_rate_of, prepare
-from tutorials.nmt_with_attention.text import (
+from tutorials.translation.text import (
     has_words,
     learn_vocabulary,
     references_of,

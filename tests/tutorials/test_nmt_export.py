@@ -12,13 +12,13 @@ import pytest
 
 import custom_layers
 from custom_layers.data import demo_pairs
-from tutorials.nmt_with_attention.export import (
+from tutorials.nmt_with_attention.model import build_translator
+from tutorials.translation.export import (
     export_keras,
     export_saved_model,
     load_translator,
 )
-from tutorials.nmt_with_attention.model import build_translator
-from tutorials.nmt_with_attention.text import learn_vocabulary
+from tutorials.translation.text import learn_vocabulary
 
 ROOT = Path(__file__).parents[2]
 TEXTS = ["¿Dónde está mi libro?", "La niña no trabajó.", "La madre de Luis canta."]
@@ -77,7 +77,7 @@ def test_keras_file_answers_the_same_in_a_fresh_process(translator, tmp_path):
     path = export_keras(translator, tmp_path / "translator.keras")
     program = (
         "import json, sys\n"
-        "from tutorials.nmt_with_attention.export import load_translator\n"
+        "from tutorials.translation.export import load_translator\n"
         "translator = load_translator(sys.argv[1])\n"
         "answers = translator.translate(json.loads(sys.argv[2]), method='beam')\n"
         "print(json.dumps([translator.config['layers'], answers]))\n"

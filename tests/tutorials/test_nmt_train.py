@@ -7,8 +7,9 @@ import pytest
 
 from custom_layers.data import demo_pairs
 from tests.debugging.logs import steps_looked_at
-from tutorials.nmt_with_attention import job
+from tutorials.nmt_with_attention.job import PRESETS
 from tutorials.nmt_with_attention.train import main
+from tutorials.translation import job
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def run(*arguments):
         (["--seed", "-1"], "argument --seed: must be a whole number of at least 0"),
         (["--unknown"], "unrecognized arguments: --unknown"),
         (["--logdir", "{file}"], "--logdir cannot be written"),
-        (["--check", "--layers", "custom"], "--check compares two models"),
+        (["--check", "--layers", "custom"], "--check compares models"),
         (["--steps", "0"], "--steps 0 trains nothing. Add --translate TEXT"),
         (["--translate", " 12 "], "--translate needs a sentence with a letter"),
         (["--steps", "0", "--translate", "hola"], "there is no translator"),
@@ -73,10 +74,10 @@ def test_help_shows_examples_and_defaults(capsys):
 
 @pytest.fixture
 def small_preset(monkeypatch):
-    preset = job.PRESETS["quick"]._replace(
+    preset = PRESETS["quick"]._replace(
         units=6, vocabulary_size=300, batch_size=8, held_out_limit=8, bleu_limit=4
     )
-    monkeypatch.setitem(job.PRESETS, "quick", preset)
+    monkeypatch.setitem(PRESETS, "quick", preset)
 
 
 def losses_in(folder, name):
@@ -116,7 +117,7 @@ def test_both_side_by_side_pass_the_check_and_ctrl_c_keeps_a_checkpoint(
     options = ["--check", "--inspect-every", 2, "--translate", "Ana canta."]
     assert run(*shared, "--steps", 5, *options) == 0
     output = capsys.readouterr().out
-    assert "the two are equal within the tolerances" in output
+    assert "all are equal within the tolerances" in output
     assert f"tensorboard --logdir {tmp_path / 'log'}" in output
     report = (tmp_path / "log" / "report.md").read_text()
     assert "## Held-out sentences" in report

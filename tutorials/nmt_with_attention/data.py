@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from custom_layers.data import SentencePairs, load_sentence_pairs, split_pairs
-from tutorials.nmt_with_attention.text import learn_vocabulary, vectorizer_of
+from tutorials.translation.text import learn_vocabulary, vectorizer_of
 
 
 class Preset(NamedTuple):

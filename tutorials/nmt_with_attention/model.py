@@ -16,7 +16,7 @@ from keras import ops
 from custom_layers.decoding import beam_search, greedy, sample
 from custom_layers.training import masked_accuracy, masked_loss
 from tutorials.nmt_with_attention.encoder_decoder import Decoder, Encoder
-from tutorials.nmt_with_attention.text import (
+from tutorials.translation.text import (
     END,
     PADDING,
     START,

@@ -11,7 +11,7 @@ matplotlib.use("Agg", force=False)
 from matplotlib.figure import Figure
 
 from tutorials.nmt_with_attention.model import Attended
-from tutorials.nmt_with_attention.text import END, START
+from tutorials.translation.text import END, START
 
 MARKS = {START: "[start]", END: "[end]"}
 

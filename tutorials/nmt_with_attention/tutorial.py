@@ -50,10 +50,11 @@ import custom_layers
 from custom_layers.comparison import compare
 from custom_layers.data import load_sentence_pairs
 from custom_layers.training import masked_loss
-from tutorials.nmt_with_attention import encoder_decoder, evaluation, export, pictures
+from tutorials.nmt_with_attention import encoder_decoder, pictures
 from tutorials.nmt_with_attention.data import PRESETS, learning_rate_of, prepare
 from tutorials.nmt_with_attention.model import Translator, build_translator
-from tutorials.nmt_with_attention.text import standardize
+from tutorials.translation import evaluation, export
+from tutorials.translation.text import standardize
 
 tf.get_logger().setLevel("ERROR")  # batches differ in length, so that functions are traced anew
 

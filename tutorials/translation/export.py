@@ -1,7 +1,10 @@
 """Export a translator: a SavedModel from strings to strings, and a `.keras` file."""
 
+import importlib
+import json
 import shutil
 import tempfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -87,13 +90,26 @@ def export_keras(translator: Any, path: str | Path) -> Path:
     return path
 
 
+def _module_of(path: str | Path) -> str:
+    try:
+        with zipfile.ZipFile(path) as file:
+            return str(json.loads(file.read("config.json")).get("module") or "")
+    except (zipfile.BadZipFile, KeyError, ValueError):
+        return ""
+
+
 def load_translator(path: str | Path) -> Any:
-    """Read a `.keras` file back; importing this tutorial makes its classes known to Keras.
+    """Read a `.keras` file back; the tutorial whose translator it holds is imported for it.
 
-    Raises: ValueError when there is no such file.
+    Raises: ValueError when there is no such file, or one that no tutorial wrote.
     """
-    from tutorials.nmt_with_attention import model  # noqa: F401  registers Translator
-
     if not Path(path).is_file():
         raise ValueError(f"load_translator: there is no file {path}. Train a translator first.")
+    module = _module_of(path)
+    if not module.startswith("tutorials."):
+        raise ValueError(
+            "load_translator: `path` must be a translator that a tutorial saved. "
+            f"Received: {path}, a model of {module or 'no module'}. Use keras.models.load_model."
+        )
+    importlib.import_module(module)  # makes its classes known to Keras
     return keras.models.load_model(str(path))

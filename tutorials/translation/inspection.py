@@ -6,17 +6,16 @@ from typing import Any
 import keras
 
 from custom_layers.debugging import GradientInspector
-from tutorials.nmt_with_attention.data import TranslationData
 
 SENTENCES = 8  # an eighth of a training batch: a look costs about half a training step
 
 
-def probe_of(data: TranslationData) -> tuple[Any, Any]:
+def probe_of(data: Any) -> tuple[Any, Any]:
     """(x, y) of the first held-out sentences."""
     x, y = next(iter(data.held_out))
     return keras.tree.map_structure(lambda words: words[:SENTENCES].numpy(), (x, y))
 
 
-def inspectors(data: TranslationData, folder: Path, every: int) -> list[GradientInspector]:
+def inspectors(data: Any, folder: Path, every: int) -> list[GradientInspector]:
     """What writes gates, states, attention and gradients into a run; nothing if `every` is 0."""
     return [GradientInspector(folder, probe_of(data), every=every)] if every else []

@@ -12,7 +12,7 @@ import tensorflow_text
 PADDING, UNKNOWN, START, END = "", "[UNK]", "[START]", "[END]"
 
 
-@keras.saving.register_keras_serializable(package="nmt_with_attention")
+@keras.saving.register_keras_serializable(package="translation")
 def standardize(texts: Any) -> Any:
     """Bring strings (any shape) into the form that the model reads, in the graph.
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import sacrebleu
 
-from tutorials.nmt_with_attention.text import references_of
+from tutorials.translation.text import references_of
 
 BATCH = 64
 

@@ -1,0 +1,1 @@
+"""What the translation tutorials share: the command, the job behind it, words, BLEU, exports."""
