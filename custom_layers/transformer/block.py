@@ -10,7 +10,6 @@ from custom_layers.attention.masks import (
     both,
     implicit_mask,
     require_mask_dtype,
-    require_mask_of_steps,
 )
 from custom_layers.core.initializer_copy import initializer_copy
 from custom_layers.core.protocols import Shape, Tensor
@@ -133,8 +132,15 @@ class TransformerBlock(keras.layers.Layer):
         prefix: str = "",
     ) -> Tensor | None:
         """Both masks as one of scores; without a padding mask, the one that Keras attached."""
-        name = f"{prefix}padding_mask"
-        require_mask_of_steps(padding_mask, sequence, owner=self.owner, name=name)
+        if padding_mask is not None:
+            require_shape(
+                padding_mask,
+                tuple(sequence.shape)[:2],
+                owner=self.owner,
+                name=f"{prefix}padding_mask",
+                layout="(batch, steps)",
+                way_out="It says of each token whether it is a word: tokens != 0.",
+            )
         if attention_mask is not None:
             require_shape(
                 attention_mask,
