@@ -1,7 +1,7 @@
 """Readable twins of Keras layers, to be compared with the originals and looked into.
 
-`custom_layers.X` stands in for `keras.layers.X`: the same constructor, weights, outputs, gradients,
-masks and files.
+`custom_layers.X` stands in for `keras.layers.X`, or `keras_hub.layers.X`: the same constructor, weights,
+outputs, gradients, masks and files.
 """
 
 from keras.layers import Add, Input, StringLookup, TextVectorization  # no twins: Keras's own
@@ -9,6 +9,7 @@ from keras.layers import Add, Input, StringLookup, TextVectorization  # no twins
 from custom_layers.attention.additive import AdditiveAttention
 from custom_layers.attention.attention import Attention
 from custom_layers.attention.bahdanau import BahdanauAttention
+from custom_layers.attention.cached_multi_head import CachedMultiHeadAttention
 from custom_layers.attention.luong import LuongAttention
 from custom_layers.attention.multi_head import MultiHeadAttention
 from custom_layers.embedding.embedding import Embedding
@@ -23,6 +24,9 @@ from custom_layers.recurrent.simple_rnn import SimpleRNN, SimpleRNNCell
 from custom_layers.recurrent.stacked_rnn_cells import StackedRNNCells
 from custom_layers.recurrent.time_distributed import TimeDistributed
 from custom_layers.regularization.dropout import Dropout
+from custom_layers.transformer.decoder import TransformerDecoder
+from custom_layers.transformer.encoder import TransformerEncoder
+from custom_layers.transformer.feed_forward import FeedForward
 
 __all__ = [
     "GRU",
@@ -33,9 +37,11 @@ __all__ = [
     "Attention",
     "BahdanauAttention",
     "Bidirectional",
+    "CachedMultiHeadAttention",
     "Dense",
     "Dropout",
     "Embedding",
+    "FeedForward",
     "GRUCell",
     "Input",
     "LSTMCell",
@@ -49,4 +55,6 @@ __all__ = [
     "StringLookup",
     "TextVectorization",
     "TimeDistributed",
+    "TransformerDecoder",
+    "TransformerEncoder",
 ]

@@ -15,9 +15,9 @@ from custom_layers.core.shape_check import require
 IMPLICIT_MASK = "_keras_mask"
 
 
-def causal_mask(query_steps: Any, key_steps: Any) -> Tensor:
-    """Bool (1, query_steps, key_steps): query t sees the keys s <= t."""
-    t = ops.expand_dims(ops.arange(query_steps, dtype="int32"), axis=-1)
+def causal_mask(query_steps: Any, key_steps: Any, first: Any = 0) -> Tensor:
+    """Bool (1, query_steps, key_steps): query t sees the keys s <= t; t counts from `first`."""
+    t = ops.expand_dims(first + ops.arange(query_steps, dtype="int32"), axis=-1)
     s = ops.expand_dims(ops.arange(key_steps, dtype="int32"), axis=0)
     return ops.expand_dims(t >= s, axis=0)
 
@@ -97,6 +97,11 @@ def require_mask_dtype(mask: Tensor, *, owner: str, name: str) -> None:
         )
 
 
+def implicit_mask(tensor: Tensor) -> Tensor | None:
+    """The mask that Keras has attached to a tensor, (batch, steps), or None."""
+    return getattr(tensor, IMPLICIT_MASK, None)
+
+
 def take_off_implicit_mask(*tensors: Tensor) -> None:
     """Remove the mask that Keras has attached to each tensor, in place.
 
@@ -105,7 +110,7 @@ def take_off_implicit_mask(*tensors: Tensor) -> None:
     tensor attends to its padding. Two models are equal only if both do.
     """
     for tensor in tensors:
-        if getattr(tensor, IMPLICIT_MASK, None) is not None:
+        if implicit_mask(tensor) is not None:
             setattr(tensor, IMPLICIT_MASK, None)
 
 

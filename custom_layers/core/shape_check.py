@@ -78,5 +78,18 @@ def require_positive_integer(value: Any, *, owner: str, name: str) -> int:
     return int(value)
 
 
+def known_features(shape: Shape, *, owner: str, name: str = "inputs") -> int:
+    """The size of the last axis, which the weights depend on; ValueError where it is unknown."""
+    features = shape[-1]
+    require(
+        features is not None,
+        owner,
+        f"the last axis of `{name}` must have a known size",
+        f"{name}.shape={tuple(shape)}",
+        "Give it to `keras.Input(shape=(..., features))`.",
+    )
+    return features or 0
+
+
 def _written(shape: Sequence[int | None]) -> str:
     return "(" + ", ".join(str(size) for size in shape) + ("," if len(shape) == 1 else "") + ")"

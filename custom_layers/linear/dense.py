@@ -13,7 +13,7 @@ import keras
 from keras import activations, constraints, initializers, ops, regularizers
 
 from custom_layers.core.protocols import Shape, Tensor
-from custom_layers.core.shape_check import require, require_positive_integer
+from custom_layers.core.shape_check import known_features, require_positive_integer
 
 
 class DenseStep(NamedTuple):
@@ -94,14 +94,7 @@ class Dense(keras.layers.Layer):
     def build(self, input_shape: Shape) -> None:
         if self.quantization_mode is not None:
             _out_of_scope(f"the dtype policy {self.dtype_policy.name!r}")
-        features = input_shape[-1]
-        require(
-            features is not None,
-            "dense",
-            "the last axis of `inputs` must have a known size",
-            f"inputs.shape={tuple(input_shape)}",
-            "Give it to `keras.Input(shape=(..., features))`.",
-        )
+        features = known_features(input_shape, owner="dense")
         self.kernel = self.add_weight(
             name="kernel",
             shape=(features, self.units),

@@ -36,6 +36,7 @@ class Pair:
         smooth: False where central differences do not apply (dropout, a kink such as ReLU's).
         jit: False where Keras's own layer cannot be compiled with XLA.
         second_order: False where the built-in has no second derivative to compare with.
+        symbolic: False where the built-in's symbolic call fails, or forgets an output.
         backends: where the setting exists.
         config_adds: entries of our configuration that Keras's lacks.
         peers: module of the built-in layer: Keras's, or KerasHub's.
@@ -49,6 +50,7 @@ class Pair:
     smooth: bool = True
     jit: bool = True
     second_order: bool = True
+    symbolic: bool = True
     backends: tuple[str, ...] = ("tensorflow", "jax", "torch")
     config_adds: frozenset[str] = frozenset()
     peers: str = "keras.layers"
