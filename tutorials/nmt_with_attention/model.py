@@ -13,7 +13,6 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from custom_layers.decoding import beam_search, greedy, sample
 from custom_layers.training import masked_accuracy, masked_loss
 from tutorials.nmt_with_attention.encoder_decoder import Decoder, Encoder
 from tutorials.translation.text import (
@@ -26,22 +25,7 @@ from tutorials.translation.text import (
     vectorizer_of,
     written_words,
 )
-
-METHODS = ("greedy", "sample", "beam")
-
-
-def namespace_of(name: str) -> Any:
-    """The module that a saved translator was built from."""
-    if name == "keras.layers":
-        return keras.layers
-    if name == "custom_layers":
-        import custom_layers
-
-        return custom_layers
-    raise ValueError(
-        "Translator: `layers` must be keras.layers or custom_layers. "
-        f"Received: layers={name!r}. Pass one of these modules, or its name."
-    )
+from tutorials.translation.text_translator import TextTranslator, namespace_of, searched
 
 
 class Attended(NamedTuple):
@@ -58,7 +42,7 @@ class Attended(NamedTuple):
 
 
 @keras.saving.register_keras_serializable(package="nmt_with_attention")
-class Translator(keras.Model):
+class Translator(TextTranslator):
     """Encoder, attention and decoder, with the text vectorisation inside.
 
     Args:
@@ -90,7 +74,7 @@ class Translator(keras.Model):
         super().__init__(**kwargs)
         if units < 1:
             raise ValueError(f"Translator: `units` must be at least 1. Received: units={units}.")
-        layers = namespace_of(layers) if isinstance(layers, str) else layers
+        layers = namespace_of(layers, "Translator") if isinstance(layers, str) else layers
         self.config = {
             "context_vocabulary": list(context_vocabulary),
             "target_vocabulary": list(target_vocabulary),
@@ -135,11 +119,9 @@ class Translator(keras.Model):
         method: str = "greedy",
         beam_width: int = 4,
         length_penalty: float = 0.6,
+        top_k: int | None = None,
+        top_p: float | None = None,
     ) -> tuple[Any, Any]:
-        """Translate (batch,) strings in the graph: sentences (batch,) and tokens (batch, steps).
-
-        A sentence without words gives an empty translation. Arguments as in `translate`.
-        """
         context_tokens = self.context_text(texts).to_tensor()
         context = self.encoder(context_tokens)
         mask = context_tokens != 0
@@ -151,79 +133,24 @@ class Translator(keras.Model):
             return logits[:, 0], state
 
         state = tf.zeros([tf.shape(context_tokens)[0], context.shape[-1]], context.dtype)
-        shared: dict[str, Any] = {
-            "start": self.start,
-            "end": self.end,
-            "max_steps": self.max_words + 1,
-            "forbidden": (0, 1, self.start),  # padding, unknown, start: never emitted
-        }
-        if method == "greedy":
-            decoded = greedy(step, state, **shared)
-        elif method == "sample":
-            decoded = sample(step, state, temperature=temperature, seed=seed, **shared)
-        else:
-            decoded = beam_search(
-                step, state, beam_width=beam_width, length_penalty=length_penalty, **shared
-            )
+        decoded = searched(
+            step,
+            state,
+            method=method,
+            temperature=temperature,
+            seed=seed,
+            beam_width=beam_width,
+            length_penalty=length_penalty,
+            top_k=top_k,
+            top_p=top_p,
+            start=self.start,
+            end=self.end,
+            max_steps=self.max_words + 1,
+            forbidden=(0, 1, self.start),  # padding, unknown, start: never emitted
+        )
         words = tf.where(decoded.tokens == self.end, "", self.word_of_token(decoded.tokens))
         has_words = tf.reduce_sum(tf.cast(context_tokens != 0, tf.int32), axis=-1) > 2
         return tf.where(has_words, join_words(words), ""), decoded.tokens
-
-    def translate(
-        self,
-        texts: Sequence[str],
-        method: str = "greedy",
-        temperature: float = 1.0,
-        beam_width: int = 4,
-        length_penalty: float = 0.6,
-        seed: int = 0,
-        check: bool = True,
-    ) -> list[str]:
-        """Translate a batch of sentences; one loop in the graph, which ends with the last of them.
-
-        Args:
-            texts: list of strings.
-            method: "greedy" (default), "sample" or "beam".
-            temperature: > 0, for "sample": below 1 is more careful, above 1 bolder. Default 1.
-            beam_width, length_penalty: for "beam". Defaults 4 and 0.6.
-            seed: int, fixes the samples. Default 0.
-            check: False for data that nobody typed: no error (a sentence without words becomes an
-                empty one) and no warning about single sentences. Default True.
-
-        Returns: list of strings; the unknown word is never among the words.
-
-        Raises: TypeError when `texts` is no list of strings; ValueError for an unknown method, a
-        temperature that is not positive, or a sentence without any word.
-
-        Warns (UserWarning) of sentences of unknown words only, whose translation is a guess, and
-        of sentences longer than `max_words`, whose translation may break off.
-        """
-        if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
-            raise TypeError(
-                "translate: `texts` must be a list of strings. "
-                f"Received: texts={texts!r}. Put a single sentence in a list."
-            )
-        if method not in METHODS:
-            raise ValueError(
-                f"translate: `method` must be one of {', '.join(METHODS)}. "
-                f"Received: method={method!r}."
-            )
-        if not temperature > 0:
-            raise ValueError(
-                "translate: `temperature` must be greater than 0. Received: "
-                f"temperature={temperature}. Use method='greedy' for the most probable words."
-            )
-        if not texts:
-            return []
-        if check:
-            self.check_sentences(texts)
-        decode = self._compiled(method, beam_width, length_penalty)
-        sentences, _ = decode(
-            tf.constant(list(texts)),
-            tf.constant(temperature, tf.float32),
-            tf.constant(seed, tf.int32),
-        )
-        return [sentence.decode() for sentence in sentences.numpy()]
 
     def attention_of(self, texts: Sequence[str], translations: Sequence[str]) -> list[Attended]:
         """What each word of `translations` attended to in `texts`, whatever wrote it."""
@@ -244,26 +171,6 @@ class Translator(keras.Model):
                 map(written_words, texts), target_words, weights, strict=True
             )
         ]
-
-    def _compiled(self, method: str, beam_width: int, length_penalty: float) -> Any:
-        key = f"{method} {beam_width} {length_penalty}" if method == "beam" else method
-        if key not in self.__dict__.setdefault("graphs", {}):
-            self.__dict__["graphs"][key] = tf.function(
-                lambda texts, temperature, seed: self.decode(
-                    texts,
-                    temperature,
-                    seed,
-                    method=method,
-                    beam_width=beam_width,
-                    length_penalty=length_penalty,
-                ),
-                input_signature=[
-                    tf.TensorSpec([None], tf.string),
-                    tf.TensorSpec([], tf.float32),
-                    tf.TensorSpec([], tf.int32),
-                ],
-            )
-        return self.__dict__["graphs"][key]
 
     def check_sentences(self, texts: Sequence[str]) -> None:
         """Raise and warn of single sentences as told in `translate`."""

@@ -29,7 +29,11 @@ def standardize(texts: Any) -> Any:
 
 def join_words(words: Any) -> Any:
     """(batch, steps) words, padded with empty strings -> (batch,) sentences, in the graph."""
-    texts = tf.strings.reduce_join(words, axis=-1, separator=" ")
+    return join_marks(tf.strings.reduce_join(words, axis=-1, separator=" "))
+
+
+def join_marks(texts: Any) -> Any:
+    """Sentences whose words all stand apart -> sentences as they are written, in the graph."""
     texts = tf.strings.strip(tf.strings.regex_replace(texts, r" +", " "))
     texts = tf.strings.regex_replace(texts, r" ([.?!,])", r"\1")
     return tf.strings.regex_replace(texts, r"¿ ", "¿")

@@ -1,0 +1,1 @@
+"""A translator of attention alone: the official Transformer tutorial, working."""
