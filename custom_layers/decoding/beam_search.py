@@ -5,7 +5,10 @@ r"""Beam search with a length penalty.
 |y| counts the end token. alpha = 0 ranks by probability alone, which favours short sentences.
 Source: the length penalty is equation 14 of Wu et al. 2016, arXiv:1609.08144, section 7.
 Differs from it: no coverage penalty and no pruning by score; finished hypotheses stay in the beam
-and compete with the others for their places by (1).
+and compete with the others for their places by (1). The search ends when no open hypothesis can
+overtake the best finished one, which changes no result:
+
+    score(y) <= log p(y_1 ... y_t) / ((5 + max_steps) / 6)^alpha    for every y that begins so  (2)
 """
 
 import numbers
@@ -85,8 +88,11 @@ def beam_search(
     paths = tf.fill([batch, beam_width, limit], padding)
 
     def unfinished(t: Any, tokens: Any, totals: Any, lengths: Any, finished: Any, *_: Any) -> Any:
-        dead = tf.math.is_inf(totals)
-        return tf.logical_and(t < limit, tf.logical_not(tf.reduce_all(finished | dead)))
+        scores = totals / length_penalty_of(lengths, length_penalty)
+        best = tf.reduce_max(tf.where(finished, scores, float("-inf")), axis=-1, keepdims=True)
+        bounds = totals / length_penalty_of(limit, length_penalty)  # (2)
+        alive = tf.logical_not(finished | tf.math.is_inf(totals))
+        return tf.logical_and(t < limit, tf.reduce_any(alive & (bounds >= best)))
 
     def advance(
         t: Any, tokens: Any, totals: Any, lengths: Any, finished: Any, paths: Any, state: Any
