@@ -6,6 +6,7 @@ from custom_layers.data.pair_file import read_pair_file
 from custom_layers.data.parallel_corpus import SentencePairs
 from custom_layers.data.sentence_pairs import load_sentence_pairs
 from custom_layers.data.spanish_english_demo import Translation, demo_pairs, demo_translations
+from custom_layers.data.translate_folder import read_translate_folder
 
 __all__ = [
     "DataError",
@@ -15,5 +16,6 @@ __all__ = [
     "demo_translations",
     "load_sentence_pairs",
     "read_pair_file",
+    "read_translate_folder",
     "split_pairs",
 ]
