@@ -2,6 +2,7 @@
 
 from custom_layers.data.data_error import DataError
 from custom_layers.data.held_out_split import split_pairs
+from custom_layers.data.length_buckets import length_buckets
 from custom_layers.data.pair_file import read_pair_file
 from custom_layers.data.parallel_corpus import SentencePairs
 from custom_layers.data.sentence_pairs import load_sentence_pairs
@@ -14,6 +15,7 @@ __all__ = [
     "Translation",
     "demo_pairs",
     "demo_translations",
+    "length_buckets",
     "load_sentence_pairs",
     "read_pair_file",
     "read_translate_folder",

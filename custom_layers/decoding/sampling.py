@@ -47,7 +47,7 @@ def most_probable(log_probabilities: Any, top_k: int | None, top_p: float | None
     if not every:
         p = tf.nn.softmax(kept)  # (3)
         sum_before = tf.cumsum(p, axis=-1, exclusive=True)
-        kept = tf.where(sum_before < top_p, kept, float("-inf"))  # (4)
+        kept = tf.where(sum_before < float(top_p), kept, float("-inf"))  # (4)
     rows = tf.broadcast_to(tf.range(shape[0])[:, None], tf.shape(tokens))
     nothing = tf.fill(shape, float("-inf"))
     places = tf.stack([rows, tokens], axis=-1)
@@ -89,7 +89,7 @@ def sample(
     check_arguments("sample", state, max_steps)
     _check_truncation(top_k, top_p)
     if isinstance(temperature, numbers.Real):
-        if not temperature >= 0:
+        if not float(temperature) >= 0:
             raise ValueError(
                 "sample: `temperature` must be 0 or more. "
                 f"Received: temperature={temperature}. Pass 0 for greedy search."
@@ -131,14 +131,16 @@ def sample(
 def _check_truncation(top_k: Any, top_p: Any) -> None:
     require(
         top_k is None
-        or (isinstance(top_k, numbers.Integral) and not isinstance(top_k, bool) and top_k >= 1),
+        or (
+            isinstance(top_k, numbers.Integral) and not isinstance(top_k, bool) and int(top_k) >= 1
+        ),
         "sample",
         "`top_k` must be an integer of 1 or more, or None",
         f"top_k={top_k!r}",
         "Pass None to draw from all tokens.",
     )
     require(
-        top_p is None or (isinstance(top_p, numbers.Real) and 0 < top_p <= 1),
+        top_p is None or (isinstance(top_p, numbers.Real) and 0 < float(top_p) <= 1),
         "sample",
         "`top_p` must be greater than 0 and at most 1, or None",
         f"top_p={top_p!r}",

@@ -60,7 +60,7 @@ def check_arguments(function: str, state: Any, max_steps: Any) -> None:
     )
     if not tf.is_tensor(max_steps):
         require(
-            isinstance(max_steps, numbers.Integral) and max_steps >= 1,
+            isinstance(max_steps, numbers.Integral) and int(max_steps) >= 1,
             function,
             "`max_steps` must be at least 1, and an integer",
             f"max_steps={max_steps!r}",

@@ -94,7 +94,7 @@ def beam_by_hand(table, row, width, alpha, steps):
     """Best sentence of a beam that never stops before `steps`, in plain Python."""
     beam = [()]
     for _ in range(steps):
-        longer = [s + (w,) for s in beam if END not in s for w in WORDS]
+        longer = [(*s, w) for s in beam if END not in s for w in WORDS]
         candidates = [s for s in beam if END in s] + longer
         beam = sorted(candidates, key=lambda s: -score(table, row, s, alpha))[:width]
     return beam[0]
@@ -276,7 +276,13 @@ def kept_by_hand(logits, temperature, top_k, top_p):
 TRUNCATIONS = [
     *[(1.0, 2, None), (0.7, 3, None), (1.5, 99, None)],
     *[(1.0, None, 0.5), (1.5, None, 0.9), (1.0, None, 1.0), (1.0, None, 1e-6)],
-    *[(1.0, 3, 0.6), (2.0, 2, 0.6), (1.0, 3, 1.0), (1.0, np.int64(2), np.float32(0.9))],
+    *[
+        (1.0, 3, 0.6),
+        (2.0, 2, 0.6),
+        (1.0, 3, 1.0),
+        (1.0, np.int64(2), np.float32(0.9)),
+        (1.0, None, np.float64(0.8)),
+    ],
 ]
 
 

@@ -119,6 +119,8 @@ def test_a_saved_model_brings_its_schedule_and_its_step_back(tmp_path):
 @pytest.mark.parametrize("wrong", [0, -1, 2.5, None, True, "8"])
 @pytest.mark.parametrize("name", ["d_model", "warmup_steps"])
 def test_what_is_no_positive_integer_is_refused(name, wrong):
-    message = f"^warmup_schedule: `{name}` must be a positive integer. Received: {name}={wrong!r}. C"
+    message = (
+        f"^warmup_schedule: `{name}` must be a positive integer. Received: {name}={wrong!r}. C"
+    )
     with pytest.raises(ValueError, match=message):
         WarmupSchedule(**{"d_model": 8, name: wrong})
