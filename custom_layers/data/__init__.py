@@ -2,10 +2,12 @@
 
 from custom_layers.data.data_error import DataError
 from custom_layers.data.held_out_split import split_pairs
+from custom_layers.data.length_buckets import length_buckets
 from custom_layers.data.pair_file import read_pair_file
 from custom_layers.data.parallel_corpus import SentencePairs
 from custom_layers.data.sentence_pairs import load_sentence_pairs
 from custom_layers.data.spanish_english_demo import Translation, demo_pairs, demo_translations
+from custom_layers.data.translate_folder import read_translate_folder
 
 __all__ = [
     "DataError",
@@ -13,7 +15,9 @@ __all__ = [
     "Translation",
     "demo_pairs",
     "demo_translations",
+    "length_buckets",
     "load_sentence_pairs",
     "read_pair_file",
+    "read_translate_folder",
     "split_pairs",
 ]

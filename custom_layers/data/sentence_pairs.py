@@ -11,6 +11,7 @@ from custom_layers.data.pair_file import pair_file_in_zip, parse_pairs, read_pai
 from custom_layers.data.parallel_corpus import SentencePairs
 from custom_layers.data.spanish_english_demo import demo_pairs
 from custom_layers.data.ted_talks import ted_pairs
+from custom_layers.data.translate_folder import read_translate_folder
 
 SPA_ENG_URL = "https://storage.googleapis.com/download.tensorflow.org/data/spa-eng.zip"
 SPA_ENG_SIZE = 8_042_772  # bytes of spa.txt; archives of it differ, the text does not
@@ -23,18 +24,21 @@ WAYS_OUT = MappingProxyType(
     }
 )
 NAMES = ("demo", "spa-eng", "ted-pt-en")
+FOLDER_PREFIX = "tfds:"
 
 
 def load_sentence_pairs(
     data: str | os.PathLike[str], *, cache_dir: str | os.PathLike[str] | None = None
 ) -> SentencePairs:
-    """Return sentence pairs whose `target` is English.
+    """Return sentence pairs; their `target` is English unless `data` says another language.
 
     Args:
         data: "demo" (generated Spanish-English), "spa-eng" (Tatoeba's Spanish-English pairs, taken
             from the folder that the environment variable CUSTOM_LAYERS_DATA names or downloaded),
-            "ted-pt-en" (Portuguese-English TED talks, through TensorFlow Datasets), or the path
-            of a tab-separated file, English first, or of a zip of one.
+            "ted-pt-en" (Portuguese-English TED talks, through TensorFlow Datasets),
+            "tfds:FOLDER" or "tfds:SOURCE-TARGET:FOLDER" (the split "train" of a folder that
+            `read_translate_folder` reads, such as "tfds:en-pt:my/texts"), or the path of a
+            tab-separated file, English first, or of a zip of one.
         cache_dir: folder for downloads. Default: `datasets` in $KERAS_HOME or in ~/.keras.
 
     Raises: DataError, one line, when the data cannot be found, fetched or read.
@@ -50,13 +54,34 @@ def load_sentence_pairs(
         return _spa_eng(cache_dir)
     if data == "ted-pt-en":
         return ted_pairs(cache_dir)
+    if isinstance(data, str) and data.startswith(FOLDER_PREFIX):
+        return _translate_folder(data.removeprefix(FOLDER_PREFIX))
     path = Path(data).expanduser()
     if isinstance(data, str) and _looks_like_a_name(data) and (not data or not path.exists()):
         raise DataError(
             f"load_sentence_pairs: `data` must be one of {', '.join(NAMES)} or the path of a pair "
             f"file. Received: data={data!r}. Check the spelling, or use demo."
         )
+    if path.is_dir():
+        raise DataError(
+            "load_sentence_pairs: `data` must be a name or a file. Received: "
+            f"data={str(data)!r}, which is a folder. Name the pair file or the zip inside it, or "
+            f"write {FOLDER_PREFIX}{path} when it holds files such as en.train.txt."
+        )
     return read_pair_file(path)
+
+
+def _translate_folder(data: str) -> SentencePairs:
+    """Read FOLDER or SOURCE-TARGET:FOLDER; the colon of a Windows drive belongs to the folder."""
+    languages, colon, folder = data.partition(":")
+    if not colon or "-" not in languages or "/" in languages or "\\" in languages:
+        languages, folder = "", data
+    if not folder.strip():
+        raise DataError(
+            f"load_sentence_pairs: {FOLDER_PREFIX} must be followed by a folder. Received: "
+            f"data={FOLDER_PREFIX + data!r}. Write {FOLDER_PREFIX}PATH or {FOLDER_PREFIX}pt-en:PATH."
+        )
+    return read_translate_folder(folder, languages or None)
 
 
 def _looks_like_a_name(data: str) -> bool:

@@ -4,9 +4,9 @@ import os
 
 from custom_layers.data.data_error import DataError
 from custom_layers.data.parallel_corpus import SentencePairs
+from custom_layers.data.tensorflow_datasets_package import WAY_OUT, tensorflow_datasets
 
 DATASET = "ted_hrlr_translate/pt_to_en"
-WAY_OUT = "Use `--data demo`, or `--data PATH` with a pair file."
 
 
 def ted_pairs(
@@ -22,13 +22,7 @@ def ted_pairs(
     Raises: DataError when TensorFlow Datasets is not installed or cannot get the data.
     Source: Qi et al. 2018, arXiv:1804.06323.
     """
-    try:
-        import tensorflow_datasets as tfds
-    except ImportError as error:
-        raise DataError(
-            f"ted_pairs: ted-pt-en needs the package tensorflow-datasets. Received: {error}. "
-            f"Run `pip install tensorflow-datasets`. {WAY_OUT}"
-        ) from error
+    tfds = tensorflow_datasets("ted_pairs", "ted-pt-en")
     try:
         folder = os.fspath(data_dir) if data_dir is not None else None
         examples = list(tfds.as_numpy(tfds.load(DATASET, split=split, data_dir=folder)))

@@ -5,9 +5,13 @@ r"""Beam search with a length penalty.
 |y| counts the end token. alpha = 0 ranks by probability alone, which favours short sentences.
 Source: the length penalty is equation 14 of Wu et al. 2016, arXiv:1609.08144, section 7.
 Differs from it: no coverage penalty and no pruning by score; finished hypotheses stay in the beam
-and compete with the others for their places by (1).
+and compete with the others for their places by (1). The search ends when no open hypothesis can
+overtake the best finished one, which changes no result:
+
+    score(y) <= log p(y_1 ... y_t) / ((5 + max_steps) / 6)^alpha    for every y that begins so  (2)
 """
 
+import numbers
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +24,7 @@ from custom_layers.decoding.step_function import (
     check_arguments,
     next_log_probabilities,
     same_shapes,
+    write_step,
 )
 
 
@@ -56,14 +61,14 @@ def beam_search(
     Returns: `Decoded`, the best hypothesis of each sentence by (1). A hypothesis cut at
     `max_steps` takes part like a finished one.
 
-    Raises: ValueError when `beam_width` < 1, `length_penalty` < 0, `state` holds no tensor or
-    `max_steps` < 1.
+    Raises: ValueError when `beam_width` is no integer of 1 or more, or `length_penalty` < 0; and
+    as `greedy`.
     """
     check_arguments("beam_search", state, max_steps)
-    if beam_width < 1:
+    if not isinstance(beam_width, numbers.Integral) or beam_width < 1:
         raise ValueError(
-            "beam_search: `beam_width` must be at least 1. "
-            f"Received: beam_width={beam_width}. Pass 1 for greedy search."
+            "beam_search: `beam_width` must be at least 1, and an integer. "
+            f"Received: beam_width={beam_width!r}. Pass 1 for greedy search."
         )
     if not length_penalty >= 0:
         raise ValueError(
@@ -72,7 +77,7 @@ def beam_search(
         )
     batch = batch_of(state)
     state = tf.nest.map_structure(lambda x: tf.repeat(x, beam_width, axis=0), state)
-    limit = tf.convert_to_tensor(max_steps, tf.int32)
+    limit = tf.cast(max_steps, tf.int32)
 
     # Only the first hypothesis of a sentence is alive before the first step: all are alike.
     alive_first = tf.where(tf.range(beam_width) == 0, 0.0, float("-inf"))
@@ -80,11 +85,14 @@ def beam_search(
     tokens = tf.fill([batch, beam_width], start)
     lengths = tf.zeros([batch, beam_width], tf.int32)
     finished = tf.zeros([batch, beam_width], tf.bool)
-    paths = tf.zeros([batch, beam_width, 0], tf.int32)
+    paths = tf.fill([batch, beam_width, limit], padding)
 
     def unfinished(t: Any, tokens: Any, totals: Any, lengths: Any, finished: Any, *_: Any) -> Any:
-        dead = tf.math.is_inf(totals)
-        return tf.logical_and(t < limit, tf.logical_not(tf.reduce_all(finished | dead)))
+        scores = totals / length_penalty_of(lengths, length_penalty)
+        best = tf.reduce_max(tf.where(finished, scores, float("-inf")), axis=-1, keepdims=True)
+        bounds = totals / length_penalty_of(limit, length_penalty)  # (2)
+        alive = tf.logical_not(finished | tf.math.is_inf(totals))
+        return tf.logical_and(t < limit, tf.reduce_any(alive & (bounds >= best)))
 
     def advance(
         t: Any, tokens: Any, totals: Any, lengths: Any, finished: Any, paths: Any, state: Any
@@ -108,8 +116,7 @@ def beam_search(
         totals = tf.gather(tf.reshape(candidates, flat), best, axis=1, batch_dims=1)
         lengths = tf.gather(candidate_lengths, parent, axis=1, batch_dims=1)
         finished = tf.gather(finished, parent, axis=1, batch_dims=1) | (tokens == end)
-        paths = tf.gather(paths, parent, axis=1, batch_dims=1)
-        paths = tf.concat([paths, tokens[..., None]], axis=-1)
+        paths = write_step(tf.gather(paths, parent, axis=1, batch_dims=1), t, tokens)
         rows = tf.reshape(parent + beam_width * tf.range(batch)[:, None], [-1])
         state = tf.nest.map_structure(lambda x: tf.gather(x, rows), state)
         return t + 1, tokens, totals, lengths, finished, paths, state

@@ -15,6 +15,7 @@ from custom_layers.decoding.step_function import (
     check_arguments,
     next_log_probabilities,
     same_shapes,
+    write_step,
 )
 
 
@@ -39,23 +40,24 @@ def decode_one_path(
     """
     batch = batch_of(state)
     tokens = tf.fill([batch], start)
-    limit = tf.convert_to_tensor(max_steps, tf.int32)
-    output = tf.TensorArray(tf.int32, size=0, dynamic_size=True, element_shape=[None])
+    limit = tf.cast(max_steps, tf.int32)
+    paths = tf.fill([batch, limit], padding)
 
-    def unfinished(t: Any, tokens: Any, finished: Any, total: Any, state: Any, output: Any) -> Any:
+    def unfinished(t: Any, tokens: Any, finished: Any, *_: Any) -> Any:
         return tf.logical_and(t < limit, tf.logical_not(tf.reduce_all(finished)))
 
-    def advance(t: Any, tokens: Any, finished: Any, total: Any, state: Any, output: Any) -> Any:
+    def advance(t: Any, tokens: Any, finished: Any, total: Any, paths: Any, state: Any) -> Any:
         logits, state = step(tokens, state)
         log_probabilities = adjust(logits)
         chosen = choose(log_probabilities, t)  # (rows,)
         gained = tf.gather(log_probabilities, chosen, axis=1, batch_dims=1)
         total = total + tf.where(finished, tf.zeros_like(gained), gained)
         tokens = tf.where(finished, padding, chosen)
-        return t + 1, tokens, finished | (tokens == end), total, state, output.write(t, tokens)
+        paths = write_step(paths, t, tokens)
+        return t + 1, tokens, finished | (tokens == end), total, paths, state
 
     row = tf.TensorShape([None])
-    _, _, _, total, _, output = tf.while_loop(
+    steps, _, _, total, paths, _ = tf.while_loop(
         unfinished,
         advance,
         (
@@ -63,12 +65,19 @@ def decode_one_path(
             tokens,
             tf.zeros([batch], tf.bool),
             tf.zeros([batch]),
+            paths,
             state,
-            output,
         ),
-        shape_invariants=(tf.TensorShape([]), row, row, row, same_shapes(state), None),
+        shape_invariants=(
+            tf.TensorShape([]),
+            row,
+            row,
+            row,
+            tf.TensorShape([None, None]),
+            same_shapes(state),
+        ),
     )
-    return Decoded(tf.transpose(output.stack()), total)
+    return Decoded(paths[:, :steps], total)
 
 
 def greedy(
@@ -93,7 +102,8 @@ def greedy(
 
     Returns: `Decoded`. Ties go to the smaller token number.
 
-    Raises: ValueError when `state` holds no tensor or `max_steps` < 1.
+    Raises: ValueError when `state` holds no tensor, one without the batch as first axis, or
+    `max_steps` < 1.
     """
     check_arguments("greedy", state, max_steps)
     return decode_one_path(

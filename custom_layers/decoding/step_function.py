@@ -6,12 +6,19 @@ A step function maps the tokens of one step and a state to the logits of the nex
 
 tokens: (rows,) int32; state: any nest of tensors whose first axis is `rows`; logits:
 (rows, vocabulary), floating point. A row is a sentence, or, in beam search, a hypothesis.
+
+The state that comes out has the structure, dtypes and shapes of the state that went in. What grows
+with the sentence, such as the keys and values of a Transformer, is allocated for all steps:
+(rows, 2, max_steps, heads, key_dim), and the number of the step is a tensor (rows,) as well.
 """
 
+import numbers
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
+
+from custom_layers.core.shape_check import require
 
 StepFunction = Callable[[Any, Any], tuple[Any, Any]]
 
@@ -30,17 +37,60 @@ class Decoded(NamedTuple):
 
 
 def check_arguments(function: str, state: Any, max_steps: Any) -> None:
-    """Raise ValueError for a state without tensors or a Python `max_steps` below 1."""
-    if not tf.nest.flatten(state):
-        raise ValueError(
-            f"{function}: `state` must hold at least one tensor, whose first axis is the batch. "
-            f"Received: state={state!r}. Pass tf.zeros((batch, 1)) for a step without state."
+    """Raise ValueError for a state without a batch axis, or a `max_steps` that is no count.
+
+    What only the run knows (the value of a tensor, an unknown shape) is not checked.
+    """
+    leaves = tf.nest.flatten(state)
+    require(
+        bool(leaves),
+        function,
+        "`state` must hold at least one tensor, whose first axis is the batch",
+        f"state={state!r}",
+        "Pass tf.zeros((batch, 1)) for a step without state.",
+    )
+    rows = [_rows_of(function, leaf) for leaf in leaves]
+    known = sorted({row for row in rows if row is not None})
+    require(
+        len(known) <= 1,
+        function,
+        "the tensors of `state` must have the same first axis, the batch",
+        f"first axes {known}",
+        "Repeat or gather the rows that differ.",
+    )
+    if not tf.is_tensor(max_steps):
+        require(
+            isinstance(max_steps, numbers.Integral) and int(max_steps) >= 1,
+            function,
+            "`max_steps` must be at least 1, and an integer",
+            f"max_steps={max_steps!r}",
+            "Pass the length of the longest sentence to allow.",
         )
-    if isinstance(max_steps, int) and max_steps < 1:
-        raise ValueError(
-            f"{function}: `max_steps` must be at least 1. Received: max_steps={max_steps}. "
-            "Pass the length of the longest sentence to allow."
-        )
+
+
+def _rows_of(function: str, leaf: Any) -> int | None:
+    """Size of the first axis as far as it is known."""
+    require(
+        hasattr(leaf, "shape"),
+        function,
+        "`state` must be a nest of tensors",
+        f"a {type(leaf).__name__} in it, {leaf!r}",
+        "Leave it to the closure of `step`, or pass a tensor with the batch as first axis.",
+    )
+    shape = tf.TensorShape(leaf.shape)
+    require(
+        shape.rank != 0,
+        function,
+        "each tensor of `state` must have the batch as its first axis",
+        "one of shape ()",
+        "Pass tf.fill([batch], x) and read its first entry.",
+    )
+    return shape[0] if shape.rank else None
+
+
+def write_step(paths: Any, t: Any, tokens: Any) -> Any:
+    """Put `tokens` (...,) at step `t` of `paths` (..., max_steps); the shape stays, as XLA asks."""
+    return tf.where(tf.range(tf.shape(paths)[-1]) == t, tokens[..., None], paths)
 
 
 def batch_of(state: Any) -> Any:
@@ -62,4 +112,9 @@ def next_log_probabilities(logits: Any, forbidden: Sequence[int]) -> Any:
 
 def same_shapes(state: Any) -> Any:
     """Shape invariants that let the batch axis of every tensor of `state` be unknown."""
-    return tf.nest.map_structure(lambda x: tf.TensorShape([None, *x.shape[1:]]), state)
+
+    def same_shape(x: Any) -> Any:
+        shape = tf.TensorShape(x.shape)
+        return shape if shape.rank is None else tf.TensorShape([None, *shape[1:]])
+
+    return tf.nest.map_structure(same_shape, state)

@@ -1,5 +1,6 @@
-"""What training needs besides layers: losses and measures for padded sequences."""
+"""What training needs besides layers: losses, measures and the rate for padded sequences."""
 
 from custom_layers.training.masked_loss import masked_accuracy, masked_loss
+from custom_layers.training.warmup_schedule import WarmupSchedule
 
-__all__ = ["masked_accuracy", "masked_loss"]
+__all__ = ["WarmupSchedule", "masked_accuracy", "masked_loss"]

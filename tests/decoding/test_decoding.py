@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 
 from custom_layers.decoding import beam_search, greedy, sample
+from custom_layers.decoding.sampling import most_probable
 
 PADDING, START, END, VOCABULARY, STEPS = 0, 1, 2, 6, 4
 FORBIDDEN = (PADDING, START)
@@ -89,6 +90,46 @@ def test_wide_beam_finds_the_optimum_of_all_sentences(alpha):
     assert len({len(sentence) for sentence in best}) > 1  # otherwise alpha would go untested
 
 
+def beam_by_hand(table, row, width, alpha, steps):
+    """Best sentence of a beam that never stops before `steps`, in plain Python."""
+    beam = [()]
+    for _ in range(steps):
+        longer = [(*s, w) for s in beam if END not in s for w in WORDS]
+        candidates = [s for s in beam if END in s] + longer
+        beam = sorted(candidates, key=lambda s: -score(table, row, s, alpha))[:width]
+    return beam[0]
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.6, 2.0])
+@pytest.mark.parametrize(("width", "steps"), [(2, 12), (4, 7)])
+def test_stopping_early_changes_no_result(alpha, width, steps):
+    table = random_table(12, seed=5)
+    table[..., END] -= 1.0
+    arguments = {**ARGUMENTS, "max_steps": steps}
+    options = {"beam_width": width, "length_penalty": alpha, **arguments}
+    decoded = beam_search(*model(table), **options)
+    expected = [beam_by_hand(table, row, width, alpha, steps) for row in range(12)]
+    assert unpadded(decoded.tokens) == expected
+    for row in (0, 1):  # alone, a sentence may stop before the others
+        assert unpadded(beam_search(*model(table, [row]), **options).tokens) == [expected[row]]
+
+
+def test_the_beam_stops_when_no_open_hypothesis_can_win():
+    table = np.zeros((1, VOCABULARY, VOCABULARY, VOCABULARY), "float32")
+    table[..., START, END] = 3.0  # ending at once is best; after any other word none ever ends
+    table[..., 3:, END] = -1e9
+    taken = []
+    step, state = model(table)
+
+    def counted(tokens, state):
+        taken.append(1)
+        return step(tokens, state)
+
+    decoded = beam_search(counted, state, beam_width=3, **{**ARGUMENTS, "max_steps": 500})
+    assert unpadded(decoded.tokens) == [(END,)]
+    assert len(taken) < 20
+
+
 def test_length_penalty_prefers_longer_sentences():
     table = random_table(20, seed=3)
     step, state = model(table)
@@ -150,6 +191,7 @@ DECODERS = {
     "greedy": greedy,
     "beam": lambda *args, **kwargs: beam_search(*args, beam_width=3, **kwargs),
     "cold sampling": lambda *args, **kwargs: sample(*args, temperature=1e-4, **kwargs),
+    "truncated": lambda *args, **kwargs: sample(*args, top_k=1, top_p=0.9, **kwargs),
 }
 
 
@@ -218,6 +260,117 @@ def check_frequencies(tokens, probabilities):
     assert np.all(np.abs(frequencies - probabilities) <= 5 * deviation + 1e-12)
 
 
+def kept_by_hand(logits, temperature, top_k, top_p):
+    """Probabilities of the truncated distribution of one step, float64, token by token."""
+    p = {w: np.exp(float(logits[w]) / temperature) for w in WORDS}
+    ranked = sorted(p, key=lambda w: (-p[w], w))[:top_k]
+    total, chosen = sum(p[w] for w in ranked), []
+    for word in ranked:
+        if sum(p[w] for w in chosen) / total >= (1.0 if top_p is None else top_p):
+            break
+        chosen.append(word)
+    total = sum(p[w] for w in chosen)
+    return np.array([p[w] / total if w in chosen else 0.0 for w in range(VOCABULARY)])
+
+
+TRUNCATIONS = [
+    *[(1.0, 2, None), (0.7, 3, None), (1.5, 99, None)],
+    *[(1.0, None, 0.5), (1.5, None, 0.9), (1.0, None, 1.0), (1.0, None, 1e-6)],
+    *[
+        (1.0, 3, 0.6),
+        (2.0, 2, 0.6),
+        (1.0, 3, 1.0),
+        (1.0, np.int64(2), np.float32(0.9)),
+        (1.0, None, np.float64(0.8)),
+    ],
+]
+
+
+@pytest.mark.parametrize(("temperature", "top_k", "top_p"), TRUNCATIONS)
+def test_truncated_samples_follow_the_renormalised_distribution(temperature, top_k, top_p):
+    draws, table = 20_000, random_table(1, seed=8)
+    table[0, ..., PADDING] += 20  # forbidden: it takes no place among the k and no part of p
+    decoded = sample(
+        *model(table, np.zeros(draws, int)),
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        seed=11,
+        **{**ARGUMENTS, "max_steps": 1},
+    )
+    tokens = decoded.tokens.numpy()[:, 0]
+    expected = kept_by_hand(table[0, PADDING, START], temperature, top_k, top_p)
+    assert set(tokens) <= set(np.flatnonzero(expected))
+    check_frequencies(tokens, expected)
+    np.testing.assert_allclose(
+        decoded.log_probabilities, np.log(expected[tokens]), rtol=1e-5, atol=1e-6
+    )
+
+
+def test_the_truncations_above_are_not_all_alike():
+    logits = random_table(1, seed=8)[0, PADDING, START]
+    sizes = [np.count_nonzero(kept_by_hand(logits, *setting)) for setting in TRUNCATIONS]
+    assert set(sizes) == {1, 2, 3, 4}
+    assert sizes[TRUNCATIONS.index((1.0, 3, 0.6))] < 3  # p cuts what k left
+    assert sizes[TRUNCATIONS.index((1.0, None, 1.0))] == len(WORDS)
+
+
+@pytest.mark.parametrize(("top_k", "top_p"), [(2, None), (None, 0.6), (3, 0.7)])
+def test_log_probabilities_of_truncated_sentences_add_up(top_k, top_p):
+    table = random_table(40, seed=6)
+    decoded = sample(*model(table), top_k=top_k, top_p=top_p, seed=2, **ARGUMENTS)
+    for row, sentence in enumerate(unpadded(decoded.tokens)):
+        total, previous, last = 0.0, PADDING, START
+        for token in sentence:
+            p = kept_by_hand(table[row, previous, last], 1.0, top_k, top_p)
+            total, previous, last = total + np.log(p[token]), last, token
+        np.testing.assert_allclose(decoded.log_probabilities[row], total, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("truncation", [{"top_k": 1}, {"top_p": 1e-9}, {"top_k": 1, "top_p": 0.5}])
+def test_a_single_candidate_is_greedy_at_any_temperature(truncation):
+    table = np.round(random_table(60))  # rounding makes ties
+    best = greedy(*model(table), **ARGUMENTS).tokens
+    for temperature in (0.3, 1.0, 50.0):
+        decoded = sample(*model(table), temperature=temperature, **truncation, **ARGUMENTS)
+        np.testing.assert_array_equal(decoded.tokens, best)
+        np.testing.assert_allclose(decoded.log_probabilities, 0, atol=1e-6)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_ties_go_to_the_smaller_token_number(jit_compile):
+    even = np.log([[0.1, 0.3, 0.3, 0.3], [0.25, 0.25, 0.25, 0.25]]).astype("float32")
+    cut = tf.function(most_probable, jit_compile=jit_compile)
+    for top_k, top_p, kept in [(2, None, [[1, 2], [0, 1]]), (None, 0.4, [[1, 2], [0, 1]])]:
+        p = np.exp(cut(even, top_k, top_p))
+        assert [list(np.flatnonzero(row)) for row in p] == kept
+        np.testing.assert_allclose(p.sum(-1), 1, rtol=1e-6)
+
+
+def test_forbidden_tokens_stay_forbidden_when_fewer_than_k_are_left():
+    table = random_table(200, seed=9)
+    table[..., START] += 30
+    decoded = sample(*model(table), top_k=5, top_p=0.999, temperature=3.0, **ARGUMENTS)
+    for sentence in unpadded(decoded.tokens):
+        assert set(sentence) <= set(WORDS)
+    assert np.all(np.isfinite(decoded.log_probabilities))
+
+
+def test_a_step_without_probability_for_a_token_never_yields_it():
+    table = random_table(200, seed=9)
+    table[..., 4] = -np.inf
+    for truncation in ({"top_k": 5}, {"top_p": 1.0}, {"top_k": 5, "top_p": 0.9}):
+        decoded = sample(*model(table), **truncation, **ARGUMENTS)
+        assert not any(4 in sentence for sentence in unpadded(decoded.tokens))
+        assert np.all(np.isfinite(decoded.log_probabilities))
+
+
+def test_a_cold_numpy_temperature_is_greedy_too():
+    table = random_table(30)
+    decoded = sample(*model(table), temperature=np.float32(0), top_k=3, **ARGUMENTS)
+    np.testing.assert_array_equal(decoded.tokens, greedy(*model(table), **ARGUMENTS).tokens)
+
+
 def test_seed_fixes_the_samples():
     table = random_table(50)
     runs = [sample(*model(table), seed=seed, **ARGUMENTS).tokens.numpy() for seed in (1, 1, 2)]
@@ -229,12 +382,29 @@ def test_seed_fixes_the_samples():
     ("call", "message"),
     [
         (lambda s, x: greedy(s, x, **{**ARGUMENTS, "max_steps": 0}), "`max_steps` must be at le"),
+        (lambda s, x: greedy(s, x, **{**ARGUMENTS, "max_steps": np.int64(0)}), "`max_steps` must"),
+        (lambda s, x: greedy(s, x, **{**ARGUMENTS, "max_steps": 2.5}), "an integer. Received: max"),
         (lambda s, x: greedy(s, {}, **ARGUMENTS), "`state` must hold at least one tensor"),
+        (lambda s, x: greedy(s, {"x": None}, **ARGUMENTS), "a nest of tensors. Received: a None"),
+        (lambda s, x: greedy(s, [tf.constant(3)], **ARGUMENTS), r"batch as its first.*shape \(\)"),
+        (lambda s, x: greedy(s, (x, tf.zeros(3)), **ARGUMENTS), r"same first axis.*\[2, 3\]"),
         (lambda s, x: sample(s, x, temperature=-1.0, **ARGUMENTS), "`temperature` must be 0 or"),
+        (lambda s, x: sample(s, x, temperature=np.float32(-1), **ARGUMENTS), "`temperature` must"),
+        (lambda s, x: sample(s, x, top_k=0, **ARGUMENTS), "^sample: `top_k` must.*top_k=0. Pass"),
+        (lambda s, x: sample(s, x, top_k=-3, **ARGUMENTS), "`top_k` must be an integer of 1"),
+        (lambda s, x: sample(s, x, top_k=2.0, **ARGUMENTS), "`top_k` must be an integer of 1"),
+        (lambda s, x: sample(s, x, top_k=True, **ARGUMENTS), "`top_k` must be an integer of 1"),
+        (lambda s, x: sample(s, x, top_p=0, **ARGUMENTS), "^sample: `top_p` must.*top_p=0. Pass"),
+        (lambda s, x: sample(s, x, top_p=1.01, **ARGUMENTS), "`top_p` must be greater than 0"),
+        (lambda s, x: sample(s, x, top_p=float("nan"), **ARGUMENTS), "`top_p` must be greater"),
+        (lambda s, x: sample(s, x, top_p="0.9", **ARGUMENTS), "`top_p` must be greater"),
+        (lambda s, x: sample(s, x, temperature=0, top_k=0, **ARGUMENTS), "`top_k` must"),
         (lambda s, x: beam_search(s, x, beam_width=0, **ARGUMENTS), "`beam_width` must be at le"),
+        (lambda s, x: beam_search(s, x, beam_width=2.5, **ARGUMENTS), "an integer. Received: beam"),
         (lambda s, x: beam_search(s, x, length_penalty=-1, **ARGUMENTS), "`length_penalty` must"),
     ],
 )
 def test_wrong_arguments_are_refused(call, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=message) as caught:
         call(*model(random_table(2)))
+    assert "\n" not in str(caught.value)

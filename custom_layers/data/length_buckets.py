@@ -1,0 +1,145 @@
+r"""Endless batches whose sentences have like lengths, so that little of a batch is padding.
+
+    l_i     = max(words of context i, words of target i)                                 (1)
+    b_i     = index of the first boundary that is l_i or more                            (2)
+    kept_e  = the first n of permutation_e,    n = pairs - pairs mod batch_size          (3)
+    rows_e  = kept_e, sorted by b, in the order of kept_e within a bucket                (4)
+    epoch_e = rows_e cut into batches of batch_size, the batches shuffled                (5)
+
+permutation_e and the shuffle of (5) are drawn statelessly from (seed, e). An epoch has every pair
+once, except the pairs mod batch_size that (3) leaves out: others each epoch, drawn evenly. They
+are dropped, not carried over: a pair is never twice in an epoch. Where a bucket is no multiple of
+`batch_size`, its last pairs share a batch with the next longer ones.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from custom_layers.core.shape_check import require, require_positive_integer
+
+OWNER = "length_buckets"
+DEFAULT_BUCKETS = 6
+
+
+def length_buckets(
+    context: Any,
+    target: Any,
+    batch_size: int,
+    seed: int,
+    boundaries: Sequence[int] | None = None,
+    *,
+    pad_to_boundary: bool = False,
+) -> tf.data.Dataset:
+    """Return an endless dataset of full batches (context, target), padded with 0.
+
+    Args:
+        context, target: ragged integer tensors (pairs, words), row i of one belongs to row i of
+            the other.
+        batch_size: int >= 1, at most the number of pairs.
+        seed: int. Same seed: same batches in the same order, so `.skip(n)` resumes after n.
+        boundaries: increasing integers >= 1, the longest sentence (1) of each bucket; the last
+            holds the longest of all. Default: at most six, from the quantiles of (1).
+        pad_to_boundary: pad both tensors to the boundary of the batch's longest pair, so that
+            there are no more shapes than boundaries (XLA compiles each shape anew). Default: pad
+            each tensor to its own longest sentence in the batch.
+
+    Returns: dataset of (context (batch_size, words), target (batch_size, words)), in their dtypes.
+
+    Raises: ValueError when `context` and `target` are no ragged matrices of as many rows, there
+    are fewer pairs than `batch_size`, or `boundaries` do not increase to the longest sentence.
+    """
+    batch_size = require_positive_integer(batch_size, owner=OWNER, name="batch_size")
+    lengths = _lengths(context, target)
+    count = len(lengths)
+    require(
+        count >= batch_size,
+        OWNER,
+        "there must be at least one full batch of pairs",
+        f"{count} pairs, batch_size={batch_size}",
+        "Give more pairs, or a smaller batch.",
+    )
+    bounds = _checked(boundaries, lengths) if boundaries is not None else quantiles_of(lengths)
+    bucket_of = np.searchsorted(bounds, lengths)  # (2)
+    full = count - count % batch_size
+
+    def one_epoch(epoch: Any) -> tf.data.Dataset:
+        keys = tf.random.split(tf.stack([tf.constant(seed, tf.int64), epoch]), 2)
+        shuffle = tf.random.experimental.stateless_shuffle
+        kept = shuffle(tf.range(count), seed=keys[0])[:full]  # (3)
+        kept = tf.gather(kept, tf.argsort(tf.gather(bucket_of, kept), stable=True))  # (4)
+        batches = shuffle(tf.reshape(kept, [-1, batch_size]), seed=keys[1])  # (5)
+        return tf.data.Dataset.from_tensor_slices(batches)
+
+    def padded(rows: Any) -> tuple[Any, Any]:
+        bucket = tf.reduce_max(tf.gather(bucket_of, rows))
+        width = tf.gather(bounds, bucket) if pad_to_boundary else tf.constant(-1, tf.int64)
+        shape = tf.stack([tf.constant(batch_size, tf.int64), width])  # -1: the longest row
+        return (
+            tf.gather(context, rows).to_tensor(shape=shape),
+            tf.gather(target, rows).to_tensor(shape=shape),
+        )
+
+    rows = tf.data.Dataset.counter().flat_map(one_epoch)
+    batches = rows.map(padded, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return batches.prefetch(tf.data.AUTOTUNE)
+
+
+def quantiles_of(lengths: Any, buckets: int = DEFAULT_BUCKETS) -> Any:
+    """At most `buckets` boundaries, int64, with about as many sentences between each two.
+
+    Args:
+        lengths: (pairs,) integers >= 0; the last boundary is the largest, and at least 1.
+    """
+    shares = np.arange(1, buckets + 1) / buckets
+    return np.unique(np.maximum(np.quantile(lengths, shares, method="higher"), 1)).astype("int64")
+
+
+def _lengths(context: Any, target: Any) -> Any:
+    """(pairs,) words of the longer sentence of each pair (1)."""
+    for name, tensor in (("context", context), ("target", target)):
+        require(
+            isinstance(tensor, tf.RaggedTensor)
+            and tensor.shape.rank == 2
+            and tensor.dtype.is_integer,
+            OWNER,
+            f"`{name}` must be a ragged tensor of integers (pairs, words)",
+            f"{name} of type {type(tensor).__name__}, shape {getattr(tensor, 'shape', '?')}, "
+            f"{getattr(tensor, 'dtype', '?')!r}",
+            "Use tf.ragged.constant, or tokenise without padding.",
+        )
+    words = [tensor.row_lengths().numpy() for tensor in (context, target)]
+    require(
+        len(words[0]) == len(words[1]),
+        OWNER,
+        "`context` and `target` must have the same number of rows",
+        f"{len(words[0])} and {len(words[1])} rows",
+        "Row i of one is the translation of row i of the other.",
+    )
+    return np.maximum(*words)
+
+
+def _checked(boundaries: Sequence[int], lengths: Any) -> Any:
+    bounds = np.asarray(boundaries)
+    longest = int(lengths.max())
+    require(
+        bounds.ndim == 1
+        and bounds.size > 0
+        and np.issubdtype(bounds.dtype, np.integer)
+        and bounds[0] >= 1
+        and bool(np.all(np.diff(bounds) > 0)),
+        OWNER,
+        "`boundaries` must be integers of 1 or more that increase",
+        f"boundaries={boundaries!r}",
+        "Say [10, 20, 40], the longest sentence of each bucket.",
+    )
+    require(
+        bounds[-1] >= longest,
+        OWNER,
+        f"the last of `boundaries` must be the longest sentence or more, {longest}",
+        f"boundaries={boundaries!r}",
+        f"Add {longest}, or leave out longer pairs.",
+    )
+    return bounds.astype("int64")
