@@ -143,7 +143,7 @@ class Transformer(TextTranslator):
         """Create the weights by a symbolic call, so that a new translator can load a file."""
         if not self.output_layer.built:
             tokens = keras.Input((None,), dtype="int32")
-            self((tokens, tokens))
+            self.call((tokens, tokens))
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         context_tokens, target_tokens = inputs
@@ -233,7 +233,7 @@ class Transformer(TextTranslator):
             *_, cross = block(
                 nothing,
                 context,
-                self_attention_cache=tf.zeros((rows, 2, 1, heads, size)),
+                self_attention_cache=tf.zeros((rows, 2, 2, heads, size)),
                 self_attention_cache_update_index=0,
                 cross_attention_cache=tf.zeros(shape),
                 cross_attention_cache_update_index=0,
@@ -305,9 +305,7 @@ class Transformer(TextTranslator):
             encoder.append(np.asarray(weights))
         y = self._embed(self.target_embedding, target_tokens.to_tensor())
         for block in self.decoder_blocks:
-            y, own, across = block(
-                y, x, encoder_padding_mask=words, return_attention_scores=True
-            )
+            y, own, across = block(y, x, encoder_padding_mask=words, return_attention_scores=True)
             decoder.append(np.asarray(own))
             cross.append(np.asarray(across))
         found = []
