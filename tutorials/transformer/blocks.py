@@ -10,9 +10,9 @@ r"""The two blocks of the Transformer, written once for any namespace of layers.
 They take the arguments of `keras_hub.layers.TransformerEncoder` and `TransformerDecoder`, and have their
 weights in the same order, so that these may stand in for them (`blocks=keras_hub.layers`).
 Source: Vaswani et al. 2017, arXiv:1706.03762, section 3.1 and figure 1.
-Differs from TensorFlow's tutorial "Neural machine translation with a Transformer and Keras": the size of a
-head is d_model / num_heads, as in the paper (128 / 8 = 16, there it is 128); dropout reaches every part
-of a block, the feed-forward network too; the decoder keeps keys and values in a cache.
+Differs from TensorFlow's tutorial "Neural machine translation with a Transformer and Keras": the size
+of a head is d_model / num_heads, as in the paper (128 / 8 = 16, there it is 128); dropout reaches every
+part of a block, the feed-forward network too; the decoder keeps keys and values in a cache.
 """
 
 from typing import Any

@@ -7,8 +7,8 @@ r"""The Transformer, from strings to strings, around the blocks of `blocks.py`.
 P is fixed: sines and cosines of wave lengths from 2 pi to 10,000 x 2 pi.
 Source: Vaswani et al. 2017, arXiv:1706.03762, sections 3.1 to 3.5; the sizes are those of TensorFlow's
 tutorial "Neural machine translation with a Transformer and Keras".
-Differs from it: `blocks.py` says what differs inside; decoding is one loop in the graph for a whole batch,
-in which a step costs one position and not the whole prefix.
+Differs from it: `blocks.py` says what differs inside; decoding is one loop in the graph for a whole
+batch, in which a step costs one position and not the whole prefix.
 """
 
 import warnings
