@@ -38,16 +38,16 @@ def most_probable(log_probabilities: Any, top_k: int | None, top_p: float | None
         top_k: k of (2), an integer of 1 or more; None or more than the vocabulary takes all.
         top_p: p of (4) in (0, 1]; None or 1 takes all. Sums are those of float32.
     """
-    every = top_p is None or top_p == 1
-    if top_k is None and every:
+    share = 1.0 if top_p is None else float(top_p)
+    if top_k is None and share == 1:
         return log_probabilities
     shape = tf.shape(log_probabilities)
     k = shape[-1] if top_k is None else tf.minimum(int(top_k), shape[-1])
     kept, tokens = tf.math.top_k(log_probabilities, k)  # (2), (rows, k), largest first
-    if not every:
+    if share < 1:
         p = tf.nn.softmax(kept)  # (3)
         sum_before = tf.cumsum(p, axis=-1, exclusive=True)
-        kept = tf.where(sum_before < float(top_p), kept, float("-inf"))  # (4)
+        kept = tf.where(sum_before < share, kept, float("-inf"))  # (4)
     rows = tf.broadcast_to(tf.range(shape[0])[:, None], tf.shape(tokens))
     nothing = tf.fill(shape, float("-inf"))
     places = tf.stack([rows, tokens], axis=-1)

@@ -130,6 +130,14 @@ def test_the_beam_stops_when_no_open_hypothesis_can_win():
     assert len(taken) < 20
 
 
+def test_the_beam_goes_on_while_a_longer_sentence_may_win_by_its_length():
+    """Ending at once leads at step 1; by (1) the other hypothesis overtakes it at step 2."""
+    table = np.full((1, VOCABULARY, VOCABULARY, VOCABULARY), -20.0, "float32")
+    table[..., START, END], table[..., START, 3], table[..., 3, 3] = np.log(0.55), np.log(0.45), 20
+    decoded = beam_search(*model(table), beam_width=2, length_penalty=3.0, **ARGUMENTS)
+    assert unpadded(decoded.tokens) == [(3, 3, 3, 3)]
+
+
 def test_length_penalty_prefers_longer_sentences():
     table = random_table(20, seed=3)
     step, state = model(table)
