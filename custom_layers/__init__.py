@@ -9,6 +9,9 @@ from keras.layers import Add, Input, StringLookup, TextVectorization  # no twins
 from custom_layers.attention.additive import AdditiveAttention
 from custom_layers.attention.attention import Attention
 from custom_layers.attention.bahdanau import BahdanauAttention
+from custom_layers.attention.group_query_attention import (
+    GroupedQueryAttention as GroupQueryAttention,
+)
 from custom_layers.attention.luong import LuongAttention
 from custom_layers.attention.multi_head import MultiHeadAttention
 from custom_layers.embedding.embedding import Embedding
@@ -37,6 +40,7 @@ __all__ = [
     "Dropout",
     "Embedding",
     "GRUCell",
+    "GroupQueryAttention",
     "Input",
     "LSTMCell",
     "LayerNormalization",

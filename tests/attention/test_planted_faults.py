@@ -10,6 +10,7 @@ from keras import ops
 from custom_layers.attention import (
     additive,
     attention,
+    attention_in_heads,
     bahdanau,
     cross_attention,
     luong,
@@ -78,8 +79,8 @@ LIST_LAYERS = [
     Fault(attention, "causal_mask", "t >= s", "t <= s"),
 ]
 
-FUSED = (multi_head, "fused_order")
-WRITTEN = (multi_head, "written_order")
+FUSED = (attention_in_heads, "fused_order")
+WRITTEN = (attention_in_heads, "written_order")
 PROJECT = (projection, "project")
 CALL = (multi_head.MultiHeadAttention, "call")
 MASK_OF_SCORES = (multi_head, "mask_of_scores")
@@ -123,12 +124,12 @@ MULTI_HEAD = [
         "mask_of_scores(query_mask, value_mask, None)",
     ),
     Fault(*CALL, "both(attention_mask, ", "both(None, "),
-    Fault(*CALL, "self._positional_mask(query, value, use_causal_mask)", "None"),
-    Fault(multi_head, "sliding_window_mask", "ops.abs(t - s)", "(t - s)"),
-    Fault(multi_head, "sliding_window_mask", ") < window", ") <= window"),
-    Fault(multi_head, "causal_mask", "t >= s", "t > s"),
+    Fault(*CALL, "self.positional_mask(query, value, causal, self._attention_axes)", "None"),
+    Fault(attention_in_heads, "sliding_window_mask", "ops.abs(t - s)", "(t - s)"),
+    Fault(attention_in_heads, "sliding_window_mask", ") < window", ") <= window"),
+    Fault(attention_in_heads, "causal_mask", "t >= s", "t > s"),
     Fault(masks, "both", "ops.logical_and", "ops.logical_or"),
-    Fault(multi_head.MultiHeadAttention, "_attention_step", "self._dropout == 0", "True"),
+    Fault(attention_in_heads.AttentionInHeads, "attend", "self._dropout == 0", "True"),
 ]
 
 TO_KEPT = (cross_attention, "attend_to_kept")
