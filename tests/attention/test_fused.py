@@ -204,11 +204,9 @@ FAULTS = [
     Fault(
         multi_head.MultiHeadAttention, "_compute_attention", "            use_causal_mask,\n", ""
     ),
-    Fault(
-        group_query_attention.GroupedQueryAttention,
-        "_compute_attention",
-        "            use_causal_mask,\n",
-        "",
+    *(
+        Fault(owner, "_compute_attention", "use_causal_mask,\n    )", ")")
+        for owner in (multi_head.MultiHeadAttention, group_query_attention.GroupedQueryAttention)
     ),
 ]
 
@@ -220,6 +218,10 @@ FAULTS = [
 def test_planted_faults_are_noticed(fault, monkeypatch):
     monkeypatch.setattr(fault.owner, fault.name, mutant_of(fault))
     with pytest.raises(AssertionError):
-        for name in LAYERS:
-            for setting in SETTINGS:
-                compared(name, setting, "float64")
+        compare_all()
+
+
+def compare_all():
+    for name in LAYERS:
+        for setting in SETTINGS:
+            compared(name, setting, "float64")
