@@ -201,9 +201,6 @@ FAULTS = [
     Fault(
         multi_head.MultiHeadAttention, "call", "use_causal_mask and not kernel", "False and kernel"
     ),
-    Fault(
-        multi_head.MultiHeadAttention, "_compute_attention", "            use_causal_mask,\n", ""
-    ),
     *(
         Fault(owner, "_compute_attention", "use_causal_mask,\n    )", ")")
         for owner in (multi_head.MultiHeadAttention, group_query_attention.GroupedQueryAttention)
