@@ -10,6 +10,9 @@ from custom_layers.attention.additive import AdditiveAttention
 from custom_layers.attention.attention import Attention
 from custom_layers.attention.bahdanau import BahdanauAttention
 from custom_layers.attention.cached_multi_head import CachedMultiHeadAttention
+from custom_layers.attention.group_query_attention import (
+    GroupedQueryAttention as GroupQueryAttention,
+)
 from custom_layers.attention.luong import LuongAttention
 from custom_layers.attention.multi_head import MultiHeadAttention
 from custom_layers.embedding.embedding import Embedding
@@ -43,6 +46,7 @@ __all__ = [
     "Embedding",
     "FeedForward",
     "GRUCell",
+    "GroupQueryAttention",
     "Input",
     "LSTMCell",
     "LayerNormalization",

@@ -10,19 +10,16 @@ Source: Vaswani et al. 2017, arXiv:1706.03762, section 3.2.2, where the sum of (
 product of the concatenated heads; the gate is Qiu et al. 2025, arXiv:2505.06708, section 2.2.
 """
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import keras
-from keras import constraints, initializers, ops, regularizers
 
+from custom_layers.attention.attention_in_heads import AttentionInHeads
 from custom_layers.attention.masks import (
     both,
-    causal_mask,
     mask_of_scores,
     require_mask_of_steps,
-    sliding_window_mask,
     take_off_implicit_mask,
 )
 from custom_layers.attention.multi_head_arguments import (
@@ -32,24 +29,14 @@ from custom_layers.attention.multi_head_arguments import (
     require_size,
     resolved_axes,
     sizes_of,
-    the_one_axis,
 )
-from custom_layers.attention.projection import HeadProjection
-from custom_layers.attention.scaled_dot_product import (
-    MultiHeadStep,
-    broadcast_to_heads,
-    fused_order,
-    shape_of_scores,
-    written_order,
-)
-from custom_layers.attention.weight_dropout import WeightDropout
+from custom_layers.attention.scaled_dot_product import shape_of_scores
 from custom_layers.core.protocols import Shape, Tensor
 from custom_layers.core.shape_check import require
-from custom_layers.core.taps import taps_of
 
 
 @keras.saving.register_keras_serializable(package="custom_layers")
-class MultiHeadAttention(keras.layers.Layer):
+class MultiHeadAttention(AttentionInHeads):
     """Project query, key and value into heads, attend in each, project what they found back.
 
     Args:
@@ -69,6 +56,9 @@ class MultiHeadAttention(keras.layers.Layer):
         activity_regularizer: of each projection's output.
         use_gate: whether equation (3) applies.
         seed: int, seed of the dropout.
+        fused: whether a kernel of the backend, `keras.ops.dot_product_attention`, computes (2): the same
+            numbers, and nothing to watch: a recorder gets neither `attention_scores` nor
+            `attention_weights`.
     Call arguments:
         query: (batch, query_steps, query_features); more axes may be attended, see above.
         value, key: (batch, key_steps, value_features), (batch, key_steps, key_features); key is
@@ -84,7 +74,8 @@ class MultiHeadAttention(keras.layers.Layer):
     Weights: `query`, `key`, (`gate`), `value`, `attention_output`, each a kernel and a bias: into
         heads (features, heads, size), out of them (heads, size, features).
     Raises: ValueError when an argument cannot be, or shapes and masks do not fit each other;
-        NotImplementedError for LoRA and quantization.
+        when `fused=True` meets dropout, `return_attention_scores=True` or more than one axis between
+        batch and features; NotImplementedError for LoRA and quantization.
     Source: Vaswani et al. 2017, arXiv:1706.03762, section 3.2.2.
     Differs from keras.layers.MultiHeadAttention: a `query_mask` handed over by keyword is used,
         where the built-in drops it for the one attached to `query`; symbolic weights have the key's
@@ -93,6 +84,8 @@ class MultiHeadAttention(keras.layers.Layer):
         query, value and key are taken off in place, and a row without any True averages over all
         keys, or is zero with dropout, with `return_attention_scores` or with more attended axes.
     """
+
+    owner = OWNER
 
     def __init__(
         self,
@@ -114,38 +107,35 @@ class MultiHeadAttention(keras.layers.Layer):
         bias_constraint: Any = None,
         use_gate: bool = False,
         seed: int | None = None,
+        *,
+        fused: bool = False,
         **kwargs: Any,
     ) -> None:
-        require_size("num_heads", num_heads)
-        require_size("key_dim", key_dim)
+        require_size("num_heads", num_heads, owner=OWNER)
+        require_size("key_dim", key_dim, owner=OWNER)
         if value_dim is not None:
-            require_size("value_dim", value_dim)
-        if sliding_window is not None:
-            require_size("sliding_window", sliding_window)
-        require(
-            isinstance(dropout, (int, float)) and 0 <= dropout <= 1,
-            OWNER,
-            "`dropout` must be a probability",
-            f"dropout={dropout!r}",
-            "It is the share of attention weights that is dropped.",
+            require_size("value_dim", value_dim, owner=OWNER)
+        super().__init__(
+            key_dim=key_dim,
+            dropout=dropout,
+            use_bias=use_bias,
+            sliding_window=sliding_window,
+            flash_attention=flash_attention,
+            kernel_initializer=kernel_initializer,
+            bias_initializer=bias_initializer,
+            kernel_regularizer=kernel_regularizer,
+            bias_regularizer=bias_regularizer,
+            activity_regularizer=activity_regularizer,
+            kernel_constraint=kernel_constraint,
+            bias_constraint=bias_constraint,
+            use_gate=use_gate,
+            seed=seed,
+            fused=fused,
+            **kwargs,
         )
-        super().__init__(**kwargs)
-        self.supports_masking = True
         self._num_heads = num_heads
-        self._key_dim = key_dim
         self._value_dim = value_dim or key_dim
-        self._dropout = dropout
-        self._use_bias = use_bias
-        self._use_gate = use_gate
         self._output_shape = sizes_of(output_shape)
-        self._flash_attention = flash_attention or keras.config.is_flash_attention_enabled()
-        self._kernel_initializer = initializers.get(kernel_initializer)
-        self._bias_initializer = initializers.get(bias_initializer)
-        self._kernel_regularizer = regularizers.get(kernel_regularizer)
-        self._bias_regularizer = regularizers.get(bias_regularizer)
-        self._activity_regularizer = regularizers.get(activity_regularizer)
-        self._kernel_constraint = constraints.get(kernel_constraint)
-        self._bias_constraint = constraints.get(bias_constraint)
         if isinstance(attention_axes, int):
             attention_axes = (attention_axes,)
         require(
@@ -156,34 +146,24 @@ class MultiHeadAttention(keras.layers.Layer):
             "Use None for all axes between batch and features.",
         )
         self._attention_axes = attention_axes
-        self._sliding_window = sliding_window
-        self.seed = seed
-        require(
-            not (self._flash_attention and dropout > 0),
-            OWNER,
-            "Dropout is not supported when flash attention is enabled",
-            f"dropout={dropout}, flash_attention=True",
-            "Set one of them to 0 or False.",
-        )
 
     def build(self, query_shape: Shape, value_shape: Shape, key_shape: Shape | None = None) -> None:
         key_shape = value_shape if key_shape is None else key_shape
-        check_shapes(query_shape, value_shape, key_shape)
+        check_shapes(query_shape, value_shape, key_shape, owner=OWNER)
+        require(
+            not self._fused or len(query_shape) == 3,
+            OWNER,
+            "`fused=True` needs inputs (batch, steps, features), as kernels have one attended axis",
+            f"query.shape={tuple(query_shape)}",
+            "Make the layer without `fused`.",
+        )
         self._attention_axes = resolved_axes(self._attention_axes, len(query_shape))
-        heads, value_sizes = self._num_heads, (self._num_heads, self._value_dim)
-        self._query_dense = self._projection("query", 1, (heads, self._key_dim))
-        self._query_dense.build(query_shape)
-        self._key_dense = self._projection("key", 1, (heads, self._key_dim))
-        self._key_dense.build(key_shape)
-        if self._use_gate:
-            self._gate_dense = self._projection("gate", 1, value_sizes, activation="sigmoid")
-            self._gate_dense.build(query_shape)
-        self._value_dense = self._projection("value", 1, value_sizes)
-        self._value_dense.build(value_shape)
-        self._dropout_layer = WeightDropout(self._dropout, self.seed, dtype=self.dtype_policy)
-        output_sizes: Sequence[Any] = self._output_shape or query_shape[-1:]
-        self._output_dense = self._projection("attention_output", 2, output_sizes)
-        self._output_dense.build((*query_shape[:-1], *value_sizes))
+        self.build_projections(
+            (query_shape, value_shape, key_shape),
+            (self._num_heads, self._num_heads),
+            (self._key_dim, self._value_dim),
+            self._output_shape or query_shape[-1:],
+        )
 
     def call(
         self,
@@ -199,16 +179,17 @@ class MultiHeadAttention(keras.layers.Layer):
         use_causal_mask: bool = False,
     ) -> Tensor | tuple[Tensor, Tensor]:
         key = value if key is None else key
-        check_shapes(query.shape, value.shape, key.shape)
+        check_shapes(query.shape, value.shape, key.shape, owner=OWNER)
         require_mask_of_steps(query_mask, query, owner=OWNER, name="query_mask")
         require_mask_of_steps(value_mask, value, owner=OWNER, name="value_mask")
         require_mask_of_steps(key_mask, key, owner=OWNER, name="key_mask")
         axes = resolved_axes(self._attention_axes, len(query.shape))
-        check_attention_mask(attention_mask, query, key, self._num_heads, axes)
+        check_attention_mask(attention_mask, query, key, self._num_heads, axes, owner=OWNER)
         take_off_implicit_mask(query, value, key)
         mask = both(attention_mask, mask_of_scores(query_mask, value_mask, key_mask))
-        mask = both(mask, self._positional_mask(query, value, use_causal_mask))
-
+        kernel = {"use_causal_mask": True} if self._fused and use_causal_mask else {}
+        causal = use_causal_mask and not kernel
+        mask = both(mask, self.positional_mask(query, value, causal, self._attention_axes))
         context, weights = self._compute_attention(
             self._query_dense(query),  # (1)
             self._key_dense(key),
@@ -216,6 +197,7 @@ class MultiHeadAttention(keras.layers.Layer):
             mask,
             training,
             return_attention_scores,
+            **kernel,
         )
         if self._use_gate:
             context = context * self._gate_dense(query)  # (3)
@@ -226,7 +208,7 @@ class MultiHeadAttention(keras.layers.Layer):
         self, query_shape: Shape, value_shape: Shape, key_shape: Shape | None = None
     ) -> tuple[int | None, ...]:
         key_shape = value_shape if key_shape is None else key_shape
-        check_shapes(query_shape, value_shape, key_shape)
+        check_shapes(query_shape, value_shape, key_shape, owner=OWNER)
         return (*query_shape[:-1], *(self._output_shape or query_shape[-1:]))
 
     def compute_output_spec(
@@ -242,6 +224,7 @@ class MultiHeadAttention(keras.layers.Layer):
         training: bool | None = None,
         use_causal_mask: bool = False,
     ) -> Any:
+        self.require_no_weights(return_attention_scores)
         key = value if key is None else key
         shape = self.compute_output_shape(query.shape, value.shape, key.shape)
         output = keras.KerasTensor(shape, dtype=self.compute_dtype)
@@ -257,20 +240,8 @@ class MultiHeadAttention(keras.layers.Layer):
             "num_heads": self._num_heads,
             "key_dim": self._key_dim,
             "value_dim": self._value_dim,
-            "dropout": self._dropout,
-            "use_bias": self._use_bias,
-            "use_gate": self._use_gate,
             "output_shape": self._output_shape,
             "attention_axes": self._attention_axes,
-            "sliding_window": self._sliding_window,
-            "kernel_initializer": initializers.serialize(self._kernel_initializer),
-            "bias_initializer": initializers.serialize(self._bias_initializer),
-            "kernel_regularizer": regularizers.serialize(self._kernel_regularizer),
-            "bias_regularizer": regularizers.serialize(self._bias_regularizer),
-            "activity_regularizer": regularizers.serialize(self._activity_regularizer),
-            "kernel_constraint": constraints.serialize(self._kernel_constraint),
-            "bias_constraint": constraints.serialize(self._bias_constraint),
-            "seed": self.seed,
         }
 
     # The built-in's public names. A weights file takes its paths from the first four.
@@ -281,8 +252,6 @@ class MultiHeadAttention(keras.layers.Layer):
     num_heads = property(lambda self: self._num_heads)
     key_dim = property(lambda self: self._key_dim)
     value_dim = property(lambda self: self._value_dim)
-    dropout = property(lambda self: self._dropout)
-    use_bias = property(lambda self: self._use_bias)
     attention_axes = property(lambda self: self._attention_axes)
 
     def _compute_attention(
@@ -299,85 +268,13 @@ class MultiHeadAttention(keras.layers.Layer):
 
         Returns the context (batch, query_steps, heads, value_dim) and the weights before dropout.
         """
-        if use_causal_mask:
-            attention_mask = both(attention_mask, self._positional_mask(query, value, True))
-        if self._flash_attention:
-            require(
-                not return_attention_scores,
-                OWNER,
-                "Returning attention scores is not supported when flash attention is enabled. "
-                "Please disable flash attention to access attention scores",
-                "return_attention_scores=True, flash_attention=True",
-                "The kernel never holds them.",
-            )
-            if len(query.shape) == 4:
-                return self._flash(query, key, value, attention_mask), None
-        step = self._attention_step(
-            query, key, value, attention_mask, training, return_attention_scores
+        return self.attend(
+            query,
+            key,
+            value,
+            attention_mask,
+            resolved_axes(self._attention_axes, len(query.shape) - 1),
+            training,
+            return_attention_scores,
+            use_causal_mask,
         )
-        return step.context, step.attention_weights
-
-    def _attention_step(
-        self,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        mask: Tensor | None,
-        training: bool | None,
-        return_attention_scores: bool,
-    ) -> MultiHeadStep:
-        axes = resolved_axes(self._attention_axes, len(query.shape) - 1)
-        arguments = (query, key, value, mask, self._scale, axes)
-        if self._dropout == 0 and not return_attention_scores and len(query.shape) == 4:
-            return fused_order(*arguments, tap=taps_of(self))
-        return written_order(
-            *arguments,
-            lambda weights: self._dropout_layer(weights, training=training),
-            tap=taps_of(self),
-        )
-
-    def _flash(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
-        mask = None if mask is None else broadcast_to_heads(mask, 4, 1)
-        return ops.dot_product_attention(
-            query, key, value, mask=mask, scale=self._scale, flash_attention=True
-        )
-
-    @property
-    def _scale(self) -> float:
-        return 1.0 / math.sqrt(self._key_dim)
-
-    def _positional_mask(self, query: Tensor, value: Tensor, causal: bool) -> Tensor | None:
-        """The masks that depend on t and s alone: causal, sliding, both or None."""
-        if not causal and self._sliding_window is None:
-            return None
-        axis = the_one_axis(self._attention_axes)
-        steps = ops.shape(query)[axis], ops.shape(value)[axis]
-        window = self._sliding_window
-        return both(
-            causal_mask(*steps) if causal else None,
-            None if window is None else sliding_window_mask(*steps, window),
-        )
-
-    def _projection(
-        self, name: str, summed: int, sizes: Sequence[Any], **kwargs: Any
-    ) -> HeadProjection:
-        """Each projection has initializers of its own, so that no two begin alike."""
-        return HeadProjection(
-            summed,
-            tuple(sizes),
-            use_bias=self._use_bias,
-            kernel_initializer=_copy(self._kernel_initializer),
-            bias_initializer=_copy(self._bias_initializer),
-            kernel_regularizer=self._kernel_regularizer,
-            bias_regularizer=self._bias_regularizer,
-            activity_regularizer=self._activity_regularizer,
-            kernel_constraint=self._kernel_constraint,
-            bias_constraint=self._bias_constraint,
-            dtype=self.dtype_policy,
-            name=name,
-            **kwargs,
-        )
-
-
-def _copy(initializer: Any) -> Any:
-    return type(initializer).from_config(initializer.get_config())

@@ -1,4 +1,4 @@
-"""What may be handed to multi-head attention, and one clear line for what may not."""
+"""What may be handed to attention over heads, and one clear line for what may not."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,11 +11,11 @@ from custom_layers.core.shape_check import require
 OWNER = "multi_head_attention"
 
 
-def require_size(name: str, value: Any) -> None:
+def require_size(name: str, value: Any, *, owner: str) -> None:
     """A count or a width."""
     require(
         isinstance(value, int) and not isinstance(value, bool) and value > 0,
-        OWNER,
+        owner,
         f"argument `{name}` must be a positive integer",
         f"{name}={value!r}",
         f"Choose {name} >= 1.",
@@ -37,33 +37,33 @@ def sizes_of(output_shape: Any) -> tuple[int, ...] | None:
     return tuple(sizes)
 
 
-def check_shapes(query: Shape, value: Shape, key: Shape) -> None:
+def check_shapes(query: Shape, value: Shape, key: Shape, *, owner: str) -> None:
     """Ranks, known features, and the sizes that value and key share."""
     shapes = f"query.shape={tuple(query)}, value.shape={tuple(value)}, key.shape={tuple(key)}"
     require(
         tuple(value[1:-1]) == tuple(key[1:-1]),
-        OWNER,
+        owner,
         "All dimensions of `value` and `key`, except the last one, must be equal",
         shapes,
         "Each key needs its value.",
     )
     require(
         min(len(query), len(value), len(key)) >= 3,
-        OWNER,
+        owner,
         "query, value and key must be (batch, steps, features)",
         shapes,
         "Add the axis that is missing.",
     )
     require(
         None not in (query[-1], value[-1], key[-1]),
-        OWNER,
+        owner,
         "query, value and key must have a known number of features",
         shapes,
         "Give it to `keras.Input`.",
     )
     require(
         len(query) == len(value),
-        OWNER,
+        owner,
         "query and value must have equally many axes",
         shapes,
         "Add axes of size 1 to the shorter one.",
@@ -99,19 +99,25 @@ def the_one_axis(attention_axes: Sequence[int] | None) -> int:
 
 
 def check_attention_mask(
-    mask: Tensor | None, query: Tensor, key: Tensor, num_heads: int, attention_axes: Sequence[int]
+    mask: Tensor | None,
+    query: Tensor,
+    key: Tensor,
+    num_heads: int,
+    attention_axes: Sequence[int],
+    *,
+    owner: str,
 ) -> None:
     """An explicit mask broadcasts over the scores."""
     if mask is None:
         return
     if len(query.shape) == 3:
-        require_mask_of_scores(mask, query, key, owner=OWNER, name="attention_mask")
+        require_mask_of_scores(mask, query, key, owner=owner, name="attention_mask")
     scores = shape_of_scores(query.shape, key.shape, num_heads, attention_axes)
     require(
         len(mask.shape) <= len(scores),
-        OWNER,
+        owner,
         f"`attention_mask` must broadcast to (batch, heads, query, key) = {scores}",
         f"attention_mask.shape={tuple(mask.shape)}",
         "Leave out the axes that are too many.",
     )
-    require_mask_dtype(mask, owner=OWNER, name="attention_mask")
+    require_mask_dtype(mask, owner=owner, name="attention_mask")

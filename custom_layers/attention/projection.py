@@ -1,4 +1,4 @@
-r"""The affine maps of multi-head attention: into the heads, and out of them.
+r"""The affine maps of attention over heads: into the heads, and out of them.
 
     y_{b t h d} = sum_f x_{b t f} W_{f h d} + B_{h d}         (1)  into heads, one axis is summed
     y_{b t o}   = sum_{h d} x_{b t h d} W_{h d o} + B_o       (2)  out of them, two axes are summed
@@ -126,6 +126,6 @@ class HeadProjection(keras.layers.Layer):
 
 def _out_of_scope(what: str) -> NoReturn:
     raise NotImplementedError(
-        f"multi_head_attention: {what} is out of scope here. Use keras.layers.MultiHeadAttention, "
-        "which has LoRA and quantization; its weights load into this layer and back."
+        f"head_projection: {what} is out of scope here. Use keras.layers.MultiHeadAttention or "
+        "keras.layers.GroupQueryAttention, which have it; their weights load into ours and back."
     )

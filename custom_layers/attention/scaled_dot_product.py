@@ -9,9 +9,10 @@ several), h over heads. q: (batch, *query_axes, heads, key_dim), k: (batch, *key
 key_dim), v: (batch, *key_axes, heads, value_dim).
 Source: Vaswani et al. 2017, arXiv:1706.03762, section 3.2.1, equation (1).
 
-The two functions differ in three places, where Keras's own do: in half precision `fused_order`
-scores in float32; it scales the scores and not the query; and in a row without any True it averages
-over all keys, where `written_order` yields zero.
+`written_order` and `fused_order` differ in three places, where Keras's own paths do: in half
+precision `fused_order` scores in float32; it scales the scores and not the query; and in a row
+without any True it averages over all keys, where `written_order` yields zero. `kernel_order` is
+`fused_order` left to the backend: the same numbers, and nothing to see on the way.
 """
 
 import string
@@ -21,6 +22,7 @@ from typing import NamedTuple
 import keras
 from keras import ops
 
+from custom_layers.attention.masks import both, causal_mask
 from custom_layers.core.protocols import Shape, Tensor
 from custom_layers.core.taps import Tap, untapped
 
@@ -131,3 +133,28 @@ def fused_order(
     weights = tap("attention_weights", weights)
     context = ops.einsum(equations.context, weights, value)  # (3)
     return MultiHeadStep(scores, weights, weights, context)
+
+
+def kernel_order(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    scale: float,
+    causal: bool = False,
+    flash: bool | None = None,
+) -> Tensor:
+    """Equations (1) to (3) by `keras.ops.dot_product_attention`: the context alone.
+
+    For four axes, of which axis 1 is attended. A mask that is causal and nothing else is left to the
+    kernel. `flash` is True where no kernel but that one will do.
+    """
+    if keras.backend.standardize_dtype(query.dtype) == "float64":
+        query, scale = query * scale, 1.0  # TensorFlow's kernel rounds `scale` to float32
+    if causal and mask is not None:
+        mask = both(mask, causal_mask(ops.shape(query)[1], ops.shape(key)[1]))
+    mask = None if mask is None else broadcast_to_heads(mask, 4, 1)
+    is_causal = causal and mask is None
+    return ops.dot_product_attention(
+        query, key, value, mask=mask, scale=scale, is_causal=is_causal, flash_attention=flash
+    )

@@ -20,6 +20,16 @@ def is_own(cls: type) -> bool:
     return cls.__module__.split(".")[0] == "custom_layers"
 
 
+def public_name(cls: type, namespace: Any) -> str | None:
+    """The name by which `keras.layers` or `custom_layers` offers a class; None when it does not.
+
+    It is the class's own but for GroupQueryAttention, whose class is named GroupedQueryAttention.
+    """
+    if getattr(namespace, cls.__name__, None) is cls:
+        return cls.__name__
+    return next((name for name, value in vars(namespace).items() if value is cls), None)
+
+
 def layer_class(serialized: Any) -> LayerClass | None:
     """Class of the layer that a serialized dictionary describes; None when it describes none.
 
@@ -63,9 +73,10 @@ def with_classes_replaced(config: Any, replacement: ReplaceClass) -> Any:
     new_class = None if cls is None else replacement(cls)
     if new_class is not None:
         registered = keras.saving.get_registered_name(new_class)
-        is_builtin = getattr(keras.layers, new_class.__name__, None) is new_class
+        builtin_name = public_name(new_class, keras.layers)
+        is_builtin = builtin_name is not None
         copy["module"] = "keras.layers" if is_builtin else new_class.__module__
-        copy["class_name"] = new_class.__name__
+        copy["class_name"] = builtin_name or new_class.__name__
         copy["registered_name"] = None if is_builtin else registered
     return copy
 
@@ -85,7 +96,7 @@ def custom_classes_inside(layer: keras.layers.Layer) -> dict[str, LayerClass]:
         seen.add(id(value))
         if isinstance(value, keras.layers.Layer):
             cls = type(value)
-            if getattr(keras.layers, cls.__name__, None) is not cls:
+            if public_name(cls, keras.layers) is None:
                 found.setdefault(keras.saving.get_registered_name(cls), cls)
             value = vars(value)
         for child in value.values() if isinstance(value, dict) else value:

@@ -24,6 +24,7 @@ from custom_layers.comparison.layer_configs import (
     custom_classes_inside,
     is_own,
     nested_layers,
+    public_name,
     with_classes_replaced,
 )
 from custom_layers.comparison.model_state import copy_optimizer, copy_seed_states, copy_weights
@@ -90,15 +91,15 @@ def explain_twin(model: keras.Model) -> TwinExplanation:
 
 def twin_class(cls: LayerClass) -> LayerClass | None:
     """Our class that re-implements the built-in layer class `cls`; None when there is none."""
-    if getattr(keras.layers, cls.__name__, None) is not cls:
-        return None
-    own = getattr(custom_layers, cls.__name__, None)
+    name = public_name(cls, keras.layers)
+    own = None if name is None else getattr(custom_layers, name, None)
     return own if isinstance(own, type) and is_own(own) else None
 
 
 def builtin_class(cls: LayerClass) -> LayerClass | None:
     """Keras's layer class that our class `cls` re-implements; None when there is none."""
-    found = getattr(keras.layers, cls.__name__, None) if is_own(cls) else None
+    name = public_name(cls, custom_layers) or cls.__name__
+    found = getattr(keras.layers, name, None) if is_own(cls) else None
     return found if isinstance(found, type) else None
 
 

@@ -25,7 +25,7 @@ TWINS = [
 
 
 # What we add to Keras's arguments, by keyword alone.
-OURS = {"gradient", "truncate_every"}
+OURS = {"fused", "gradient", "truncate_every"}
 
 # Containers and plumbing, which no paper describes.
 NO_SOURCE = {"RNN", "TimeDistributed", "Masking", "Dense", "Embedding", "Dropout"}
@@ -49,7 +49,7 @@ def test_a_twin_says_its_source_and_where_it_differs(twin):
 
 @pytest.mark.parametrize("twin", TWINS, ids=lambda twin: twin.__name__)
 def test_constructors_have_keras_s_arguments_in_keras_s_order(twin):
-    name = twin.__name__
+    name = next(name for name, value in vars(custom_layers).items() if value is twin)
     builtin = getattr(keras.layers, name, None) or getattr(keras_hub.layers, name, None)
     if builtin is None:
         pytest.skip("neither Keras nor KerasHub has such a layer")

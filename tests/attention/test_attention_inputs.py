@@ -8,6 +8,9 @@ import pytest
 from custom_layers.attention.additive import AdditiveAttention
 from custom_layers.attention.attention import Attention
 from custom_layers.attention.bahdanau import BahdanauAttention
+from custom_layers.attention.group_query_attention import (
+    GroupedQueryAttention as GroupQueryAttention,
+)
 from custom_layers.attention.luong import LuongAttention
 from custom_layers.attention.multi_head import MultiHeadAttention
 
@@ -111,6 +114,45 @@ WRONG = {
         lambda: MultiHeadAttention(1, 2)(Q, K, attention_mask=true(1, 2, 1, 4, 7)),
         r"multi_head_attention: `attention_mask`",
     ),
+    "group-query-size": (lambda: GroupQueryAttention(0, 2, 1), r"group_query_.*`head_dim`.*=0"),
+    "group-query-heads": (lambda: GroupQueryAttention(2, 2.0, 1), r"`num_query_heads`.*=2.0"),
+    "group-query-groups": (lambda: GroupQueryAttention(2, 2, -1), r"`num_key_value_heads`.*=-1"),
+    "group-query-ratio": (
+        lambda: GroupQueryAttention(2, 4, 3),
+        r"group_query_attention: .*divisible.*num_query_heads=4, num_key_value_heads=3",
+    ),
+    "group-query-dropout": (
+        lambda: GroupQueryAttention(2, 2, 1, dropout=2),
+        r"group_query_attention: `dropout`.*dropout=2",
+    ),
+    "group-query-window": (
+        lambda: GroupQueryAttention(2, 2, 1, sliding_window=0),
+        r"group_query_attention: .*`sliding_window`.*sliding_window=0",
+    ),
+    "group-query-flash": (
+        lambda: GroupQueryAttention(2, 2, 1, dropout=0.1, flash_attention=True),
+        r"group_query_attention: Dropout is not supported",
+    ),
+    "group-query-rank": (
+        lambda: GroupQueryAttention(2, 2, 1)(zeros(2, 3, 4, 5), zeros(2, 3, 4, 5)),
+        r"group_query_attention: .*\(batch, steps, features\).*MultiHeadAttention",
+    ),
+    "group-query-steps": (
+        lambda: GroupQueryAttention(2, 2, 1)(Q, K, zeros(2, 6, 3)),
+        r"group_query_attention: .*must be equal.*\(2, 6, 3\)",
+    ),
+    "group-query-features": (
+        lambda: GroupQueryAttention(2, 2, 1).compute_output_shape((2, 4, 5), (2, 7, 3)),
+        r"group_query_attention: .*must be equal.*\(2, 7, 3\).*MultiHeadAttention",
+    ),
+    "group-query-mask": (
+        lambda: GroupQueryAttention(2, 2, 1)(Q, K, attention_mask=true(2, 7)),
+        r"group_query_attention: `attention_mask`.*\(2, 4, 7\).*\(2, 7\)",
+    ),
+    "group-query-key-mask": (
+        lambda: GroupQueryAttention(2, 2, 1)(Q, K, key_mask=true(2, 4)),
+        r"group_query_attention: `key_mask`.*\(2, 7\).*\(2, 4\)",
+    ),
     "multi-head-causal-axes": (
         lambda: MultiHeadAttention(1, 2)(
             zeros(2, 3, 4, 5), zeros(2, 3, 4, 5), use_causal_mask=True
@@ -130,9 +172,10 @@ def test_what_does_not_fit_is_named_in_one_line(name):
 
 
 @pytest.mark.parametrize("act", ["quantize", "enable_lora"])
-def test_lora_and_quantization_point_to_keras(act):
-    layer = MultiHeadAttention(1, 2)
+@pytest.mark.parametrize("make", [MultiHeadAttention, lambda *n: GroupQueryAttention(*n, 1)])
+def test_lora_and_quantization_point_to_keras(make, act):
+    layer = make(1, 2)
     layer(Q, K)
     arguments = {"quantize": ("int8",), "enable_lora": (2,)}[act]
     with pytest.raises(NotImplementedError, match=r"keras\.layers\.MultiHeadAttention"):
-        getattr(layer.query_dense, act)(*arguments)
+        getattr(layer._query_dense, act)(*arguments)

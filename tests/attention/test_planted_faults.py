@@ -10,8 +10,10 @@ from keras import ops
 from custom_layers.attention import (
     additive,
     attention,
+    attention_in_heads,
     bahdanau,
     cross_attention,
+    group_query_attention,
     luong,
     masks,
     multi_head,
@@ -19,7 +21,7 @@ from custom_layers.attention import (
     scaled_dot_product,
 )
 from tests.attention import cases
-from tests.parity import harness, pairs_attention
+from tests.parity import harness, pairs_attention, pairs_group_query
 from tests.parity.harness import assert_close, precision
 from tests.recurrent.mutants import Fault, mutant_of
 
@@ -78,9 +80,11 @@ LIST_LAYERS = [
     Fault(attention, "causal_mask", "t >= s", "t <= s"),
 ]
 
-FUSED = (multi_head, "fused_order")
-WRITTEN = (multi_head, "written_order")
+FUSED = (attention_in_heads, "fused_order")
+WRITTEN = (attention_in_heads, "written_order")
 PROJECT = (projection, "project")
+ATTEND_IN_HEADS = (attention_in_heads.AttentionInHeads, "attend")
+POSITIONS = (attention_in_heads.AttentionInHeads, "positional_mask")
 CALL = (multi_head.MultiHeadAttention, "call")
 MASK_OF_SCORES = (multi_head, "mask_of_scores")
 
@@ -109,7 +113,9 @@ MULTI_HEAD = [
     Fault(*PROJECT, "x, kernel)", "x, ops.flip(kernel, 0))"),
     Fault(*PROJECT, "x, kernel)", "x, ops.flip(kernel, 1))"),
     Fault(*CALL, "self._query_dense(query)", "self._key_dense(query)"),
-    Fault(*CALL, "value if key is None else key", "value if key is None else ops.flip(key, 1)"),
+    Fault(
+        *CALL, "value if key is None else key", "value if key is None else keras.ops.flip(key, 1)"
+    ),
     Fault(*CALL, "if self._use_gate", "if False"),
     Fault(*CALL, "context * self._gate_dense(query)", "context + self._gate_dense(query)"),
     Fault(
@@ -123,12 +129,42 @@ MULTI_HEAD = [
         "mask_of_scores(query_mask, value_mask, None)",
     ),
     Fault(*CALL, "both(attention_mask, ", "both(None, "),
-    Fault(*CALL, "self._positional_mask(query, value, use_causal_mask)", "None"),
-    Fault(multi_head, "sliding_window_mask", "ops.abs(t - s)", "(t - s)"),
-    Fault(multi_head, "sliding_window_mask", ") < window", ") <= window"),
-    Fault(multi_head, "causal_mask", "t >= s", "t > s"),
+    Fault(*CALL, "self.positional_mask(query, value, causal, self._attention_axes)", "None"),
+    Fault(attention_in_heads, "sliding_window_mask", "ops.abs(t - s)", "(t - s)"),
+    Fault(attention_in_heads, "sliding_window_mask", ") < window", ") <= window"),
+    Fault(attention_in_heads, "causal_mask", "t >= s", "t > s"),
     Fault(masks, "both", "ops.logical_and", "ops.logical_or"),
-    Fault(multi_head.MultiHeadAttention, "_attention_step", "self._dropout == 0", "True"),
+    Fault(*ATTEND_IN_HEADS, "self._dropout == 0", "True"),
+]
+
+GROUP_CALL = (group_query_attention.GroupedQueryAttention, "call")
+GROUP_MASKS = "mask_of_scores(query_mask, value_mask, key_mask)"
+
+GROUP_QUERY = [
+    Fault(
+        group_query_attention,
+        "repeat_for_queries",
+        "ops.repeat(heads, repeats, axis=2)",
+        "ops.tile(heads, [1, 1, repeats, 1])",
+    ),
+    Fault(group_query_attention, "repeat_for_queries", "(heads,", "(ops.flip(heads, 2),"),
+    Fault(*GROUP_CALL, "if key is None else key", "if key is None else ops.flip(key, 1)"),
+    Fault(*GROUP_CALL, "self._key_dense(key)", "self._value_dense(key)"),
+    Fault(*GROUP_CALL, "self._value_dense(value)", "self._key_dense(value)"),
+    Fault(*GROUP_CALL, "if self._use_gate", "if False"),
+    Fault(*GROUP_CALL, "context * self._gate_dense(query)", "context + self._gate_dense(query)"),
+    Fault(*GROUP_CALL, "both(attention_mask, ", "both(None, "),
+    Fault(*GROUP_CALL, GROUP_MASKS, "mask_of_scores(None, value_mask, key_mask)"),
+    Fault(*GROUP_CALL, GROUP_MASKS, "mask_of_scores(query_mask, None, key_mask)"),
+    Fault(*GROUP_CALL, GROUP_MASKS, "mask_of_scores(query_mask, value_mask, None)"),
+    Fault(*GROUP_CALL, "self.positional_mask(query, value, causal, STEPS)", "None"),
+    Fault(*GROUP_CALL, "value, causal, STEPS", "value, False, STEPS"),
+    Fault(*GROUP_CALL, "training=training", "training=False"),
+    Fault(*GROUP_CALL, "if return_attention_scores else {}", "if False else {}"),
+    Fault(*ATTEND_IN_HEADS, "self._dropout == 0", "True"),
+    Fault(*ATTEND_IN_HEADS, "arguments = (query, key, value", "arguments = (query, key, key"),
+    Fault(*POSITIONS, "causal_mask(*steps) if causal else None", "None"),
+    Fault(*POSITIONS, "None if window is None else", "None if True else"),
 ]
 
 TO_KEPT = (cross_attention, "attend_to_kept")
@@ -178,11 +214,18 @@ PAPERS = [
 ]
 
 
+PAIRS = {
+    "ATTENTION": pairs_attention.ATTENTION,
+    "MULTI_HEAD": pairs_attention.MULTI_HEAD,
+    "GROUP_QUERY": pairs_group_query.PAIRS,
+}
+
+
 @functools.cache
 def beside_keras(name):
     """Of each pair: our layer, its arguments, its states, and what Keras's layer returns."""
     prepared = []
-    for pair in filter(harness.runs_here, getattr(pairs_attention, name)):
+    for pair in filter(harness.runs_here, PAIRS[name]):
         own, builtin = harness.build_with_same_random_weights(pair, "float64")
         args, kwargs = harness.draw_call(pair, "float64", seed=8)
         states = [ops.convert_to_numpy(variable) for variable in own.non_trainable_variables]
@@ -243,12 +286,12 @@ def agree_with_loops():
 def sound_layers(fresh_keras_state):
     """What faults are compared with is made before any is planted."""
     with precision("float64"):
-        beside_keras("ATTENTION"), beside_keras("MULTI_HEAD"), beside_loops()
+        [beside_keras(name) for name in PAIRS], beside_loops()
 
 
 def test_the_comparisons_pass_without_a_fault():
-    agree_with_keras("ATTENTION")
-    agree_with_keras("MULTI_HEAD")
+    for name in PAIRS:
+        agree_with_keras(name)
     agree_with_loops()
 
 
@@ -269,6 +312,11 @@ def test_faults_in_attention_and_additive_attention_are_noticed(fault, monkeypat
 @pytest.mark.parametrize("fault", MULTI_HEAD, ids=str)
 def test_faults_in_multi_head_attention_are_noticed(fault, monkeypatch):
     assert notices(lambda: agree_with_keras("MULTI_HEAD"), fault, monkeypatch)
+
+
+@pytest.mark.parametrize("fault", GROUP_QUERY, ids=str)
+def test_faults_in_grouped_query_attention_are_noticed(fault, monkeypatch):
+    assert notices(lambda: agree_with_keras("GROUP_QUERY"), fault, monkeypatch)
 
 
 @pytest.mark.parametrize("fault", PAPERS, ids=str)

@@ -79,6 +79,13 @@ def encoder_decoder():
     return keras.Model([source, target], layers.Dense(11)(causal))
 
 
+def grouped_queries():
+    """A layer whose class bears another name than the one it is offered by."""
+    x = keras.Input((6, 4))
+    attended = layers.GroupQueryAttention(3, 4, 2, dropout=0.2)(x, x, use_causal_mask=True)
+    return keras.Model(x, layers.Dense(2)(layers.Add()([x, attended])))
+
+
 def inputs_of(model):
     def one(tensor):
         shape = [3, *(6 if size is None else size for size in tensor.shape[1:])]
@@ -98,6 +105,7 @@ BUILDERS = [
     shared_layer,
     nested,
     encoder_decoder,
+    grouped_queries,
 ]
 
 

@@ -31,7 +31,9 @@ MODULES = {  # Keras's test module -> the classes in it that have a twin
     "attention.attention": ["Attention"],
     "attention.additive_attention": ["AdditiveAttention"],
     "attention.multi_head_attention": ["MultiHeadAttention"],
+    "attention.grouped_query_attention": ["GroupedQueryAttention"],
 }
+EXPORTED_AS = {"GroupedQueryAttention": "GroupQueryAttention"}  # where the public name is another
 OUT_OF_SCOPE = ("quantiz", "lora", "int4", "int8", "fp8", "float8", "gptq", "awq")
 
 outcomes: dict[str, str] = {}
@@ -42,7 +44,7 @@ def pytest_configure(config):
         module = importlib.import_module(f"keras.src.layers.{module_name}")
         for name in classes:
             for place in (keras.layers, importlib.import_module("keras.src.layers"), module):
-                setattr(place, name, getattr(custom_layers, name))
+                setattr(place, name, getattr(custom_layers, EXPORTED_AS.get(name, name)))
 
 
 def pytest_collection_modifyitems(config, items):

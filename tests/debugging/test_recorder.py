@@ -211,6 +211,10 @@ def test_listening_changes_no_number_and_the_dropout_masks_are_the_same(kind):
 ATTENTIONS = {
     "MultiHeadAttention": lambda: custom_layers.MultiHeadAttention(2, 4),
     "MultiHeadAttention with dropout": lambda: custom_layers.MultiHeadAttention(2, 4, dropout=0.2),
+    "GroupQueryAttention": lambda: custom_layers.GroupQueryAttention(4, 4, 2, use_gate=True),
+    "GroupQueryAttention with dropout": lambda: custom_layers.GroupQueryAttention(
+        4, 2, 1, dropout=0.2
+    ),
     "Attention": lambda: custom_layers.Attention(score_mode="concat"),
     "AdditiveAttention": lambda: custom_layers.AdditiveAttention(),
     "BahdanauAttention": lambda: custom_layers.BahdanauAttention(4),
@@ -226,11 +230,12 @@ def test_attention_scores_and_weights(name, masked):
     query, value = (tf.constant(normal(BATCH, n, FEATURES, seed=n)) for n in (3, STEPS))
     mask = tf.constant(ragged_mask(BATCH, STEPS)) if masked else None
     listed = name in ("Attention", "AdditiveAttention")
+    in_heads = name.startswith(("Multi", "Group"))
 
     def call():
         if listed:
             return layer([query, value], mask=[None, mask])
-        if name.startswith("Multi"):
+        if in_heads:
             return layer(query, value, value_mask=mask)
         return layer(query, value, mask=mask)
 
@@ -248,10 +253,25 @@ def test_attention_scores_and_weights(name, masked):
     wanted = a * (d_a - (a * d_a).sum(-1, keepdims=True))  # the Jacobian of the softmax
     np.testing.assert_allclose(scores.gradient, wanted, rtol=0, atol=1e-12)
     assert np.abs(wanted).max() > 1e-3
-    if not name.startswith("Multi"):
+    if not in_heads:
         by_value = np.einsum("btv,bsv->bts", cotangent, value)
         inside = np.broadcast_to(kept, a.shape) if mask is not None else np.ones_like(a, bool)
         np.testing.assert_allclose(d_a[inside], by_value[inside], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["MultiHeadAttention", "GroupQueryAttention"])
+def test_a_kernel_s_attention_is_not_watched_and_its_numbers_stay(kind):
+    sizes = {"MultiHeadAttention": (2, 4), "GroupQueryAttention": (4, 4, 2)}[kind]
+    layer = getattr(custom_layers, kind)(*sizes, fused=True)
+    query, value = (tf.constant(normal(BATCH, n, FEATURES, seed=n)) for n in (3, STEPS))
+    plain = layer(query, value)
+    with record(layer) as trace, tf.GradientTape() as tape:
+        watched = layer(query, value)
+        loss = tf.reduce_sum(watched)
+    np.testing.assert_array_equal(plain, watched)
+    recording = trace.read(tape, loss)
+    assert not [name for name in recording if "attention_s" in name or "attention_w" in name]
+    assert all(gradient is not None for gradient in recording.weights.values())
 
 
 def small_model():
