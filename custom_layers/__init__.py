@@ -13,7 +13,10 @@ from custom_layers.attention.luong import LuongAttention
 from custom_layers.attention.multi_head import MultiHeadAttention
 from custom_layers.embedding.embedding import Embedding
 from custom_layers.linear.dense import Dense
+from custom_layers.normalization.batch_normalization import BatchNormalization
+from custom_layers.normalization.group_normalization import GroupNormalization
 from custom_layers.normalization.layer_normalization import LayerNormalization
+from custom_layers.normalization.rms_normalization import RMSNormalization
 from custom_layers.recurrent.bidirectional import Bidirectional
 from custom_layers.recurrent.gru import GRU, GRUCell
 from custom_layers.recurrent.lstm import LSTM, LSTMCell
@@ -32,17 +35,20 @@ __all__ = [
     "AdditiveAttention",
     "Attention",
     "BahdanauAttention",
+    "BatchNormalization",
     "Bidirectional",
     "Dense",
     "Dropout",
     "Embedding",
     "GRUCell",
+    "GroupNormalization",
     "Input",
     "LSTMCell",
     "LayerNormalization",
     "LuongAttention",
     "Masking",
     "MultiHeadAttention",
+    "RMSNormalization",
     "SimpleRNN",
     "SimpleRNNCell",
     "StackedRNNCells",
