@@ -13,6 +13,7 @@ from custom_layers.attention.luong import LuongAttention
 from custom_layers.attention.multi_head import MultiHeadAttention
 from custom_layers.embedding.embedding import Embedding
 from custom_layers.linear.dense import Dense
+from custom_layers.linear.einsum_dense import EinsumDense
 from custom_layers.normalization.batch_normalization import BatchNormalization
 from custom_layers.normalization.group_normalization import GroupNormalization
 from custom_layers.normalization.layer_normalization import LayerNormalization
@@ -39,6 +40,7 @@ __all__ = [
     "Bidirectional",
     "Dense",
     "Dropout",
+    "EinsumDense",
     "Embedding",
     "GRUCell",
     "GroupNormalization",

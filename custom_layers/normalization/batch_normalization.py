@@ -245,7 +245,7 @@ class BatchNormalization(keras.layers.Layer):
             ops.cast(self.renorm_mean, dtype),
             ops.cast(self.renorm_stddev, dtype),
             self.epsilon,
-            self.renorm_clipping,
+            self.renorm_clipping or {},
         )
         _move(self.renorm_mean, moments.mean, self.renorm_momentum)
         _move(self.renorm_stddev, deviation, self.renorm_momentum)

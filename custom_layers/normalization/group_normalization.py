@@ -127,40 +127,26 @@ class GroupNormalization(keras.layers.Layer):
         self.autocast = False
 
     def build(self, input_shape: Shape) -> None:
-        require_axes(self.axis, input_shape, "group_normalization")
-        shape, channels = tuple(input_shape), input_shape[self.axis]
-        require(
-            self.axis % len(shape) != 0,
-            "group_normalization",
-            "`axis` must not be the first one, the batch",
-            f"axis={self.axis}, inputs.shape={shape}",
-            "Name the axis of the channels.",
-        )
-        require(
-            channels is not None,
-            "group_normalization",
-            f"Axis {self.axis} of the input tensor should have a defined dimension but the layer "
-            "received an input with shape that leaves it open",
-            f"inputs.shape={shape}",
-            "Give the size to `keras.Input`.",
-        )
+        channels = _channels(self.axis, input_shape)
         if self.groups == -1:
             self.groups = channels
+        received = f"groups={self.groups}, inputs.shape={tuple(input_shape)}"
+        way_out = "Choose a divisor of the number of channels, or -1 for a group per channel."
         require(
             self.groups <= channels,
             "group_normalization",
             f"`groups` cannot be more than the number of channels ({channels})",
-            f"groups={self.groups}, inputs.shape={shape}",
-            "Choose a divisor of the number of channels, or -1 for a group per channel.",
+            received,
+            way_out,
         )
         require(
             channels % self.groups == 0,
             "group_normalization",
             f"`groups` must divide the number of channels ({channels}): groups are of one size",
-            f"groups={self.groups}, inputs.shape={shape}",
-            "Choose a divisor of the number of channels, or -1 for a group per channel.",
+            received,
+            way_out,
         )
-        self.input_spec = keras.layers.InputSpec(ndim=len(shape), axes={self.axis: channels})
+        self.input_spec = keras.layers.InputSpec(ndim=len(input_shape), axes={self.axis: channels})
         self.gamma, self.beta = add_gain_and_bias(self, (channels,), self.scale, self.center)
 
     def call(self, inputs: Tensor) -> Tensor:
@@ -182,3 +168,23 @@ class GroupNormalization(keras.layers.Layer):
             "axis": self.axis,
             "epsilon": self.epsilon,
         }
+
+
+def _channels(axis: int, input_shape: Shape) -> int:
+    """The size of the axis of the channels; ValueError for the batch and for an unknown size."""
+    require_axes(axis, input_shape, "group_normalization")
+    channels, received = input_shape[axis], f"axis={axis}, inputs.shape={tuple(input_shape)}"
+    require(
+        axis % len(input_shape) != 0,
+        "group_normalization",
+        "`axis` must not be the first one, the batch",
+        received,
+        "Name the axis of the channels.",
+    )
+    if channels is None:
+        raise ValueError(
+            f"group_normalization: Axis {axis} of the input tensor should have a defined dimension "
+            f"but the layer received an input with shape {tuple(input_shape)}. "
+            f"Received: {received}. Give the size to `keras.Input`."
+        )
+    return channels

@@ -24,6 +24,7 @@ MODULES = {  # Keras's test module -> the classes in it that have a twin
     "rnn.bidirectional": ["Bidirectional"],
     "rnn.time_distributed": ["TimeDistributed"],
     "core.dense": ["Dense"],
+    "core.einsum_dense": ["EinsumDense"],
     "core.embedding": ["Embedding"],
     "core.masking": ["Masking"],
     "regularization.dropout": ["Dropout"],
