@@ -115,7 +115,8 @@ def shapes_of(
             "Write None for a size that the inputs have.",
         )
     before, after = input_shape[:skipped], input_shape[len(x) :] if ellipsis == "right" else ()
-    known = {**sizes_x, **sizes_y}
+    named = [*sizes_x.items(), *sizes_y.items()]
+    known = {letter: size for letter, size in named if size is not None}
     return EinsumShapes(
         kernel=tuple(_known(known, letter, received) for letter in kernel),
         bias=_bias_shape(bias_axes, y, known, len(after), received),
@@ -126,7 +127,7 @@ def shapes_of(
 
 
 def _bias_shape(
-    bias_axes: str | None, y: str, sizes: dict[str, int | None], after: int, received: str
+    bias_axes: str | None, y: str, sizes: dict[str, int], after: int, received: str
 ) -> tuple[int, ...] | None:
     """From the first of the bias's letters on: its size where it has the letter, else 1."""
     if bias_axes is None:
@@ -143,14 +144,12 @@ def _bias_shape(
     return (*shape, *[1] * after)
 
 
-def _known(sizes: dict[str, int | None], letter: str, received: str) -> int:
-    size = sizes[letter]
+def _known(sizes: dict[str, int], letter: str, received: str) -> int:
     require(
-        size is not None,
+        letter in sizes,
         OWNER,
         f"a weight has the axis `{letter}`, whose size must be known",
         received,
-        "Give it in `output_shape`, or to `keras.Input` where the output lacks it.",
+        "Give it in `output_shape`, or to `keras.Input` where the inputs have it.",
     )
-    assert size is not None
-    return size
+    return sizes[letter]

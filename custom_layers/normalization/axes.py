@@ -35,7 +35,7 @@ def sizes_along(axes: Sequence[int], input_shape: Shape, owner: str) -> tuple[in
         f"inputs.shape={tuple(input_shape)}, axis={axes}",
         "Give the sizes to `keras.Input`, or normalize other axes.",
     )
-    return shape
+    return tuple(size for size in shape if size is not None)
 
 
 def along(weight: Tensor, x: Tensor, axis: Sequence[int]) -> Tensor:

@@ -15,6 +15,7 @@ from tests.parity.differentiate import BACKEND
 Arrays = tuple[np.ndarray, ...]
 RELATIVE = {"float64": 1e-12, "float32": 1e-5}
 POSITIVE = {"moving_variance", "moving_stddev", "renorm_stddev"}  # weights that have a square root
+MOVED_BY_A_CALL = {*POSITIVE, "moving_mean", "renorm_mean"}  # in training
 
 
 def nothing(rng: np.random.Generator) -> dict[str, Any]:
