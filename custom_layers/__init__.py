@@ -17,7 +17,11 @@ from custom_layers.attention.luong import LuongAttention
 from custom_layers.attention.multi_head import MultiHeadAttention
 from custom_layers.embedding.embedding import Embedding
 from custom_layers.linear.dense import Dense
+from custom_layers.linear.einsum_dense import EinsumDense
+from custom_layers.normalization.batch_normalization import BatchNormalization
+from custom_layers.normalization.group_normalization import GroupNormalization
 from custom_layers.normalization.layer_normalization import LayerNormalization
+from custom_layers.normalization.rms_normalization import RMSNormalization
 from custom_layers.recurrent.bidirectional import Bidirectional
 from custom_layers.recurrent.gru import GRU, GRUCell
 from custom_layers.recurrent.lstm import LSTM, LSTMCell
@@ -39,13 +43,16 @@ __all__ = [
     "AdditiveAttention",
     "Attention",
     "BahdanauAttention",
+    "BatchNormalization",
     "Bidirectional",
     "CachedMultiHeadAttention",
     "Dense",
     "Dropout",
+    "EinsumDense",
     "Embedding",
     "FeedForward",
     "GRUCell",
+    "GroupNormalization",
     "GroupQueryAttention",
     "Input",
     "LSTMCell",
@@ -53,6 +60,7 @@ __all__ = [
     "LuongAttention",
     "Masking",
     "MultiHeadAttention",
+    "RMSNormalization",
     "SimpleRNN",
     "SimpleRNNCell",
     "StackedRNNCells",

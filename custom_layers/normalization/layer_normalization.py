@@ -19,7 +19,17 @@ import keras
 from keras import constraints, initializers, ops, regularizers
 
 from custom_layers.core.protocols import Shape, Tensor
-from custom_layers.core.shape_check import require
+from custom_layers.normalization.axes import (
+    at_least_float32,
+    require_axes,
+    require_floating,
+    sizes_along,
+)
+from custom_layers.normalization.gain_and_bias import (
+    add_gain_and_bias,
+    gain_and_bias,
+    gain_and_bias_config,
+)
 
 
 class NormalizationStep(NamedTuple):
@@ -40,28 +50,14 @@ def normalization_step(
     rms_scaling: bool = False,
 ) -> NormalizationStep:
     """Equations (1) to (5). Half precision is computed in float32, whose range the squares need."""
-    if keras.backend.standardize_dtype(x.dtype) in ("float16", "bfloat16"):
-        x = ops.cast(x, "float32")
-    along = tuple(axis)
-    mean = ops.mean(x, axis=along, keepdims=True)  # (1)
+    x, axes = at_least_float32(x), tuple(axis)
+    mean = ops.mean(x, axis=axes, keepdims=True)  # (1)
     centred = x - mean
-    variance = ops.mean(ops.square(centred), axis=along, keepdims=True)  # (2)
+    variance = ops.mean(ops.square(centred), axis=axes, keepdims=True)  # (2)
     inverse_deviation = ops.rsqrt(variance + epsilon)
     x_hat = (x if rms_scaling else centred) * inverse_deviation  # (3)
-    y = x_hat
-    if gamma is not None:
-        y = y * _along(gamma, x, axis)
-    if beta is not None:
-        y = y + _along(beta, x, axis)  # (4), or (5)
+    y = gain_and_bias(x_hat, gamma, beta, axis)  # (4), or (5)
     return NormalizationStep(mean, variance, x_hat, y)
-
-
-def _along(weight: Tensor, x: Tensor, axis: Sequence[int]) -> Tensor:
-    """`weight` (one size per normalized axis), reshaped so that it broadcasts against x."""
-    shape = [1] * len(x.shape)
-    for dimension in axis:
-        shape[dimension] = x.shape[dimension]
-    return ops.reshape(ops.cast(weight, x.dtype), shape)
 
 
 @keras.saving.register_keras_serializable(package="custom_layers")
@@ -106,7 +102,7 @@ class LayerNormalization(keras.layers.Layer):
         if rms_scaling:
             warnings.warn(
                 "layer_normalization: `rms_scaling=True` is deprecated; it divides by the standard "
-                "deviation, not by the root mean square. Use keras.layers.RMSNormalization.",
+                "deviation, not by the root mean square. Use RMSNormalization.",
                 stacklevel=2,
             )
         super().__init__(**kwargs)
@@ -130,43 +126,17 @@ class LayerNormalization(keras.layers.Layer):
         self.autocast = False
 
     def build(self, input_shape: Shape) -> None:
-        self._check_axes(input_shape)
+        require_axes(self.axis, input_shape, "layer_normalization")
         self.axis = [self.axis] if isinstance(self.axis, int) else sorted(self.axis)
-        shape = tuple(input_shape[dimension] for dimension in self.axis)
-        require(
-            None not in shape,
-            "layer_normalization",
-            "the normalized axes must have known sizes",
-            f"inputs.shape={tuple(input_shape)}, axis={self.axis}",
-            "Give the sizes to `keras.Input`, or normalize other axes.",
+        self.gamma, self.beta = add_gain_and_bias(
+            self,
+            sizes_along(self.axis, input_shape, "layer_normalization"),
+            scale=self.scale or self.rms_scaling,
+            center=self.center and not self.rms_scaling,
         )
-        self.gamma = self.beta = None
-        if self.scale or self.rms_scaling:
-            self.gamma = self.add_weight(
-                name="gamma",
-                shape=shape,
-                initializer=self.gamma_initializer,
-                regularizer=self.gamma_regularizer,
-                constraint=self.gamma_constraint,
-                autocast=False,
-            )
-        if self.center and not self.rms_scaling:
-            self.beta = self.add_weight(
-                name="beta",
-                shape=shape,
-                initializer=self.beta_initializer,
-                regularizer=self.beta_regularizer,
-                constraint=self.beta_constraint,
-                autocast=False,
-            )
 
     def call(self, inputs: Tensor) -> Tensor:
-        dtype = keras.backend.standardize_dtype(inputs.dtype)
-        if not keras.backend.is_float_dtype(dtype):
-            raise TypeError(
-                "layer_normalization: `inputs` must be floating point. "
-                f"Received: inputs.dtype={dtype}. Cast them first."
-            )
+        require_floating(inputs, "layer_normalization")
         axes = [self.axis] if isinstance(self.axis, int) else self.axis
         step = normalization_step(
             inputs, self.gamma, self.beta, axes, self.epsilon, self.rms_scaling
@@ -174,35 +144,14 @@ class LayerNormalization(keras.layers.Layer):
         return ops.cast(step.y, self.compute_dtype)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        self._check_axes(input_shape)
+        require_axes(self.axis, input_shape, "layer_normalization")
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
+            **gain_and_bias_config(self),
             "axis": self.axis,
             "epsilon": self.epsilon,
-            "center": self.center,
-            "scale": self.scale,
             "rms_scaling": self.rms_scaling,
-            "beta_initializer": initializers.serialize(self.beta_initializer),
-            "gamma_initializer": initializers.serialize(self.gamma_initializer),
-            "beta_regularizer": regularizers.serialize(self.beta_regularizer),
-            "gamma_regularizer": regularizers.serialize(self.gamma_regularizer),
-            "beta_constraint": constraints.serialize(self.beta_constraint),
-            "gamma_constraint": constraints.serialize(self.gamma_constraint),
         }
-
-    def _check_axes(self, input_shape: Shape) -> None:
-        rank = len(input_shape)
-        axes = [self.axis] if isinstance(self.axis, int) else list(self.axis)
-        exist = all(-rank <= axis < rank for axis in axes)
-        require(
-            exist and len({axis % rank for axis in axes}) == len(axes),
-            "layer_normalization",
-            f"Axis {self.axis} is out of bounds for inputs of rank {rank}, or names an axis twice"
-            if exist
-            else f"Axis {self.axis} is out of bounds for inputs of rank {rank}",
-            f"inputs.shape={tuple(input_shape)}",
-            f"Choose each axis once, from {-rank} to {rank - 1}.",
-        )

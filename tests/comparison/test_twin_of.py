@@ -189,13 +189,13 @@ def test_layers_without_a_twin_stay_and_are_named():
             layers.Conv1D(4, 3, name="filters"),
             layers.GRU(3, name="reader"),
             keras.Sequential(
-                [keras.Input((3,)), layers.BatchNormalization(name="norm")], name="inner"
+                [keras.Input((3,)), layers.UnitNormalization(name="norm")], name="inner"
             ),
         ]
     )
     twin = twin_of(randomized(model))
     explanation = explain_twin(twin)
-    assert explanation.kept == [("filters", "Conv1D"), ("inner/norm", "BatchNormalization")]
+    assert explanation.kept == [("filters", "Conv1D"), ("inner/norm", "UnitNormalization")]
     assert explanation.own == [("reader", "GRU")]
     assert type(twin.get_layer("filters")) is layers.Conv1D
     assert "filters" in str(explanation)

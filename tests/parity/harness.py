@@ -14,6 +14,8 @@ from tests.parity.differentiate import BACKEND
 
 Arrays = tuple[np.ndarray, ...]
 RELATIVE = {"float64": 1e-12, "float32": 1e-5}
+POSITIVE = {"moving_variance", "moving_stddev", "renorm_stddev"}  # weights that have a square root
+MOVED_BY_A_CALL = {*POSITIVE, "moving_mean", "renorm_mean"}  # in training
 
 
 def nothing(rng: np.random.Generator) -> dict[str, Any]:
@@ -96,7 +98,8 @@ def build(pair: Pair, layers: Any, dtype: str, seed: int) -> keras.Layer:
     rng = np.random.default_rng(seed + 1)
     for weight in layer.weights:
         if keras.backend.is_float_dtype(weight.dtype):
-            weight.assign(0.5 * rng.standard_normal(weight.shape))
+            value = 0.5 * rng.standard_normal(weight.shape)
+            weight.assign(0.5 + np.abs(value) if weight.name in POSITIVE else value)
     if getattr(layer, "stateful", False):
         layer.reset_state()
     return layer

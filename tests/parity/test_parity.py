@@ -194,9 +194,10 @@ def test_one_global_seed_starts_both_from_equal_weights(pair):
         keras.utils.set_random_seed(5)
         layer = pair.make(layers)
         layer(*args, **kwargs)
-        starts.append([keras.ops.convert_to_numpy(v) for v in layer.variables])
-    for mine, theirs in zip(*starts, strict=True):
-        np.testing.assert_array_equal(mine, theirs)
+        starts.append([(v.name, keras.ops.convert_to_numpy(v)) for v in layer.variables])
+    for (name, mine), (_, theirs) in zip(*starts, strict=True):
+        rounding = 1e-6 if name in harness.MOVED_BY_A_CALL else 0.0
+        np.testing.assert_allclose(mine, theirs, rtol=rounding, atol=rounding)
 
 
 @every_pair
