@@ -11,7 +11,14 @@ from custom_layers.attention.attention import Attention
 from custom_layers.attention.bahdanau import BahdanauAttention
 from custom_layers.attention.luong import LuongAttention
 from custom_layers.attention.multi_head import MultiHeadAttention
+from custom_layers.embedding.alibi_bias import AlibiBias
 from custom_layers.embedding.embedding import Embedding
+from custom_layers.embedding.position_embedding import PositionEmbedding
+from custom_layers.embedding.relative_position_bias import RelativePositionBias
+from custom_layers.embedding.reversible_embedding import ReversibleEmbedding
+from custom_layers.embedding.rotary_embedding import RotaryEmbedding
+from custom_layers.embedding.sine_position_encoding import SinePositionEncoding
+from custom_layers.embedding.token_and_position_embedding import TokenAndPositionEmbedding
 from custom_layers.linear.dense import Dense
 from custom_layers.normalization.layer_normalization import LayerNormalization
 from custom_layers.recurrent.bidirectional import Bidirectional
@@ -30,6 +37,7 @@ __all__ = [
     "RNN",
     "Add",
     "AdditiveAttention",
+    "AlibiBias",
     "Attention",
     "BahdanauAttention",
     "Bidirectional",
@@ -43,10 +51,16 @@ __all__ = [
     "LuongAttention",
     "Masking",
     "MultiHeadAttention",
+    "PositionEmbedding",
+    "RelativePositionBias",
+    "ReversibleEmbedding",
+    "RotaryEmbedding",
     "SimpleRNN",
     "SimpleRNNCell",
+    "SinePositionEncoding",
     "StackedRNNCells",
     "StringLookup",
     "TextVectorization",
     "TimeDistributed",
+    "TokenAndPositionEmbedding",
 ]

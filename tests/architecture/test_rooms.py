@@ -127,7 +127,8 @@ def test_every_public_layer_is_compared_with_keras():
     from tests.parity.test_parity import PAIRS
 
     compared = {type(pair.make(custom_layers)) for pair in PAIRS}
-    papers = {"BahdanauAttention", "LuongAttention"}  # Keras has none: see tests/attention
+    # Keras has none: see tests/attention and tests/embedding
+    papers = {"BahdanauAttention", "LuongAttention", "RelativePositionBias"}
     assert {twin.__name__ for twin in TWINS if twin not in compared} == papers
 
 

@@ -26,6 +26,7 @@ MODULES = {  # Keras's test module -> the classes in it that have a twin
     "core.dense": ["Dense"],
     "core.embedding": ["Embedding"],
     "core.masking": ["Masking"],
+    "core.reversible_embedding": ["ReversibleEmbedding"],
     "regularization.dropout": ["Dropout"],
     "normalization.layer_normalization": ["LayerNormalization"],
     "attention.attention": ["Attention"],
