@@ -83,7 +83,7 @@ class ReversibleEmbedding(Embedding):
         for name in ("lora_rank", "lora_alpha", "quantization_config"):
             if kwargs.get(name) is not None:
                 _out_of_scope(f"`{name}`")
-        self.tie_weights = tie_weights  # `build` needs it, and runs early where there are `weights`
+        weights = kwargs.pop("weights", None)
         super().__init__(
             input_dim,
             output_dim,
@@ -93,9 +93,14 @@ class ReversibleEmbedding(Embedding):
             mask_zero=mask_zero,
             **kwargs,
         )
+        self.tie_weights = tie_weights
         self.reverse_dtype = reverse_dtype
         self.logit_soft_cap = logit_soft_cap
-        self._carry_mask = CarryMask(dtype=self.dtype_policy)
+        self._carry_mask = CarryMask(dtype=self.dtype_policy) if mask_zero else None
+        if weights is not None:
+            self.build()
+            is_listed = isinstance(weights, list) and len(weights) == 1
+            self.embeddings.assign(weights[0] if is_listed else weights)
 
     def build(self, input_shape: Shape | None = None) -> None:
         if self.built:
@@ -113,9 +118,9 @@ class ReversibleEmbedding(Embedding):
     def call(self, inputs: Tensor, reverse: bool = False) -> Tensor:
         if not reverse:
             vectors = super().call(inputs)
-            return (
-                self._carry_mask(vectors, mask=padding_mask(inputs)) if self.mask_zero else vectors
-            )
+            if self._carry_mask is None:
+                return vectors
+            return self._carry_mask(vectors, mask=padding_mask(inputs))
         require(
             inputs.shape[-1] in (None, self.output_dim),
             OWNER,

@@ -4,6 +4,7 @@ Peers are KerasHub's, but for ReversibleEmbedding. Positions given by hand are o
 so that they cannot be taken for the steps' numbers.
 """
 
+import keras
 import numpy as np
 
 from tests.parity.differentiate import BACKEND
@@ -34,7 +35,8 @@ def late(rng):
 
 
 def late_in_a_tensor(rng):
-    return {"start_index": np.array(2, "int32")}
+    """Of the integers that go with the float type: KerasHub's sines add them to a range of steps."""
+    return {"start_index": np.array(2, "int64" if keras.config.floatx() == "float64" else "int32")}
 
 
 def one_row(rng):
@@ -67,7 +69,8 @@ CALLS = {
 def positioned(name, make, call, inputs=x, **options):
     if CALLS[call] is not None:
         options["keywords"] = CALLS[call]
-    return Pair(f"{name}{call}", make, inputs, peers=HUB, tolerance=FLOAT32, **options)
+    options = {"tolerance": FLOAT32, **options}
+    return Pair(f"{name}{call}", make, inputs, peers=HUB, **options)
 
 
 SINE = [
@@ -100,9 +103,18 @@ TABLE = [
 ]
 
 
+# Angles are float32 whatever the dtype; speeds scaled in another order differ by its rounding.
+SCALED = {**RELATIVE, "float64": 1e-6}
+
+
 def rotary(name, call="-start", inputs=x, **config):
+    plain = config.get("rope_type", "linear") == "linear"
     return positioned(
-        f"rotary{name}", lambda layers: layers.RotaryEmbedding(**config), call, inputs
+        f"rotary{name}",
+        lambda layers: layers.RotaryEmbedding(**config),
+        call,
+        inputs,
+        tolerance=FLOAT32 if plain else SCALED,
     )
 
 
@@ -153,7 +165,9 @@ def reversible(name, keywords=None, inputs=ids, backends=("tensorflow", "jax", "
         lambda layers: layers.ReversibleEmbedding(VOCABULARY, FEATURES, **config),
         inputs,
         tolerance=FLOAT32,
-        smooth=inputs is not float_ids and (WIDE or "logit_soft_cap" not in config),
+        smooth=inputs is not float_ids
+        and "reverse_dtype" not in config
+        and (WIDE or "logit_soft_cap" not in config),
         backends=backends,
         **options,
     )
