@@ -16,7 +16,7 @@ from keras import ops
 
 from custom_layers.core.carry_mask import CarryMask
 from custom_layers.core.protocols import Shape, Tensor
-from custom_layers.core.shape_check import require, require_positive_integer
+from custom_layers.core.shape_check import require, require_positive_integer, require_shape
 from custom_layers.embedding.embedding import Embedding, padding_mask
 
 OWNER = "reversible_embedding"
@@ -48,8 +48,8 @@ class ReversibleEmbedding(Embedding):
     Returns: (*inputs.shape, output_dim); with `reverse`, logits (batch, ..., input_dim).
     Weights: `embeddings` (input_dim, output_dim); `reverse_embeddings` (output_dim, input_dim) unless
         `tie_weights`.
-    Raises: ValueError when a size is below 1, `logit_soft_cap` is not above 0 or vectors have another
-        length than `output_dim`; TypeError for ids that are no numbers; NotImplementedError for LoRA
+    Raises: ValueError when a size is below 1, `logit_soft_cap` is not above 0, or `weights` or vectors
+        have another shape; TypeError for ids that are no numbers; NotImplementedError for LoRA
         and quantization.
     Source: Press and Wolf 2017, arXiv:1608.05859, section 2; (4) is Riviere et al. 2024
         (Gemma 2), arXiv:2408.00118, section 2.
@@ -98,9 +98,18 @@ class ReversibleEmbedding(Embedding):
         self.logit_soft_cap = logit_soft_cap
         self._carry_mask = CarryMask(dtype=self.dtype_policy) if mask_zero else None
         if weights is not None:
-            self.build()
             is_listed = isinstance(weights, list) and len(weights) == 1
-            self.embeddings.assign(weights[0] if is_listed else weights)
+            table = ops.convert_to_tensor(weights[0] if is_listed else weights)
+            require_shape(
+                table,
+                (self.input_dim, self.output_dim),
+                owner=OWNER,
+                name="weights",
+                layout="(input_dim, output_dim)",
+                way_out="Give one row for each id.",
+            )
+            self.build()
+            self.embeddings.assign(table)
 
     def build(self, input_shape: Shape | None = None) -> None:
         if self.built:

@@ -206,6 +206,7 @@ class RotaryEmbedding(keras.layers.Layer):
                 self.beta_slow,
                 self.truncate,
             )
+            r = ops.convert_to_tensor(r)
             return (1 - r) * w + r * w / s  # (7)
         w = speeds(pairs, self.max_wavelength, self.denominator_dim or 2 * pairs)
         if self.rope_type == "dynamic":

@@ -94,7 +94,7 @@ class TokenAndPositionEmbedding(keras.layers.Layer):
 
     def call(self, inputs: Tensor, start_index: Any = 0, positions: Tensor | None = None) -> Tensor:
         tokens = self.token_embedding(inputs)
-        without_mask = ops.stop_gradient(tokens)  # its shape alone counts
+        without_mask = ops.copy(tokens)  # its shape alone counts
         places = self.position_embedding(without_mask, start_index=start_index, positions=positions)
         return tokens + places  # (1)
 
