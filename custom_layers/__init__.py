@@ -15,7 +15,14 @@ from custom_layers.attention.group_query_attention import (
 )
 from custom_layers.attention.luong import LuongAttention
 from custom_layers.attention.multi_head import MultiHeadAttention
+from custom_layers.embedding.alibi_bias import AlibiBias
 from custom_layers.embedding.embedding import Embedding
+from custom_layers.embedding.position_embedding import PositionEmbedding
+from custom_layers.embedding.relative_position_bias import RelativePositionBias
+from custom_layers.embedding.reversible_embedding import ReversibleEmbedding
+from custom_layers.embedding.rotary_embedding import RotaryEmbedding
+from custom_layers.embedding.sine_position_encoding import SinePositionEncoding
+from custom_layers.embedding.token_and_position_embedding import TokenAndPositionEmbedding
 from custom_layers.linear.dense import Dense
 from custom_layers.linear.einsum_dense import EinsumDense
 from custom_layers.normalization.batch_normalization import BatchNormalization
@@ -41,6 +48,7 @@ __all__ = [
     "RNN",
     "Add",
     "AdditiveAttention",
+    "AlibiBias",
     "Attention",
     "BahdanauAttention",
     "BatchNormalization",
@@ -60,13 +68,19 @@ __all__ = [
     "LuongAttention",
     "Masking",
     "MultiHeadAttention",
+    "PositionEmbedding",
     "RMSNormalization",
+    "RelativePositionBias",
+    "ReversibleEmbedding",
+    "RotaryEmbedding",
     "SimpleRNN",
     "SimpleRNNCell",
+    "SinePositionEncoding",
     "StackedRNNCells",
     "StringLookup",
     "TextVectorization",
     "TimeDistributed",
+    "TokenAndPositionEmbedding",
     "TransformerDecoder",
     "TransformerEncoder",
 ]

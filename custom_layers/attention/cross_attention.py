@@ -16,13 +16,13 @@ from keras import constraints, initializers, ops, regularizers
 
 from custom_layers.attention.attention import AttentionStep
 from custom_layers.attention.masks import (
-    CarryMask,
     both,
     mask_of_scores,
     require_mask_dtype,
     require_mask_of_scores,
     require_mask_of_steps,
 )
+from custom_layers.core.carry_mask import CarryMask
 from custom_layers.core.protocols import Shape, Tensor
 from custom_layers.core.shape_check import require, require_rate, require_shape
 from custom_layers.core.taps import Tap, taps_of, untapped

@@ -114,24 +114,5 @@ def take_off_implicit_mask(*tensors: Tensor) -> None:
             setattr(tensor, IMPLICIT_MASK, None)
 
 
-@keras.saving.register_keras_serializable(package="custom_layers")
-class CarryMask(keras.layers.Layer):
-    """The identity; its output carries the `mask` it is called with.
-
-    Keras attaches a mask to an output only where `compute_mask` derives it from the first input's.
-    """
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.supports_masking = True
-        self.built = True
-
-    def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
-        return inputs
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        return input_shape
-
-
 def _agree(actual: tuple, expected: tuple) -> bool:
     return all(a is None or e is None or a == e for a, e in zip(actual, expected, strict=True))

@@ -27,6 +27,7 @@ MODULES = {  # Keras's test module -> the classes in it that have a twin
     "core.einsum_dense": ["EinsumDense"],
     "core.embedding": ["Embedding"],
     "core.masking": ["Masking"],
+    "core.reversible_embedding": ["ReversibleEmbedding"],
     "regularization.dropout": ["Dropout"],
     "normalization.layer_normalization": ["LayerNormalization"],
     "normalization.rms_normalization": ["RMSNormalization"],

@@ -149,6 +149,8 @@ def _torch(layer, call, leaves, draw, mode, second_order):
     outputs = call(inputs)
 
     def differentiate(scalar, keep):
+        if not scalar.requires_grad:  # nothing that was given reaches the outputs
+            return [torch.zeros_like(s) for s in sources]
         found = torch.autograd.grad(scalar, sources, create_graph=keep, allow_unused=True)
         return [
             torch.zeros_like(s) if g is None else g for g, s in zip(found, sources, strict=True)
