@@ -134,4 +134,4 @@ def largest_two_weights(model: keras.Model) -> np.ndarray:
     """(heads, 2), over sequences that the network has not seen, on average."""
     x = draw_sequences(TESTED, seed=1).x
     _, weights = model.get_layer("attention")(x, x, return_attention_scores=True)
-    return np.sort(weights, axis=-1)[..., :-3:-1].mean(axis=(0, 2))
+    return np.sort(weights, axis=-1)[..., :-3:-1].mean(axis=(0, 2), dtype=float)

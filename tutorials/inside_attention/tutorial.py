@@ -16,16 +16,11 @@
 # $$\mathrm{softmax}\!\left(\frac{QK^\top}{\sqrt d}\right) V$$
 #
 # How did anyone come to multiply $q$ and $k$, and then $v$? Nobody did at once. The formula is the
-# end of a way of small steps, each of which mends something in the one before. We go that way, and
-# measure every step.
-#
-# | step | who | what it brought |
-# |---|---|---|
-# | 1 | translators, by hand | a table: which word comes from which |
-# | 2 | Bahdanau et al. 2015, arXiv:1409.0473 | the table is computed, by a small network, and trained |
-# | 3 | Luong et al. 2015, arXiv:1508.04025 | the network becomes a product |
-# | 4, 5, 6 | Vaswani et al. 2017, arXiv:1706.03762 | projections, the scale, the heads |
-# | 7 | we | three translators, alike but for this, side by side |
+# end of a way of small steps, each of which mends something in the one before: from alignment by hand
+# (1) over the scores of Bahdanau et al. 2015, arXiv:1409.0473 (2), and of Luong et al. 2015,
+# arXiv:1508.04025 (3), to the projections, the scale and the heads of Vaswani et al. 2017,
+# arXiv:1706.03762 (4 to 6). We go that way and measure every step. In the end three translators,
+# alike but for their attention, stand beside each other (7).
 
 # %%
 import importlib.util
@@ -43,9 +38,10 @@ import numpy as np
 import tensorflow as tf
 
 import custom_layers
-from custom_layers.data import load_sentence_pairs
+from custom_layers.data import SentencePairs, load_sentence_pairs
 from tutorials.backpropagation_through_time.pictures import show
 from tutorials.inside_attention import pictures, recall_tasks, three_translators
+from tutorials.inside_attention.score_measures import passing, share_where_both_meet, softmax
 from tutorials.inside_attention.turns import time_ratio
 from tutorials.nmt_with_attention.data import PRESETS, prepare
 
@@ -78,17 +74,12 @@ contexts = A @ V
 print("row 'small' of AV is the vector of 'pequeño':", bool(np.all(contexts[5] == V[5])))
 
 # %% [markdown]
-# A network cannot be handed $A$ for every sentence. It must find $A$ from scores of its own. The
-# nearest thing to our table, 1 at the largest score and 0 elsewhere, cannot be trained: move a score a
-# little, and nothing moves. A **softmax** gives a weighted mean in place of a choice. It has a slope.
+# A network is not handed $A$; it must find one, from scores of its own. The nearest thing to our table,
+# 1 at the largest score and 0 elsewhere, cannot be trained: move a score a little, and nothing moves. A
+# **softmax**, $\exp e_s / \sum_r \exp e_r$, gives a weighted mean in place of a choice. It has a slope.
 
 
 # %%
-def softmax(scores):
-    e = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return e / e.sum(axis=-1, keepdims=True)
-
-
 def pick(scores):
     return np.eye(scores.shape[-1])[scores.argmax(axis=-1)]
 
@@ -123,23 +114,19 @@ show(pictures.save_hand_alignment(panels, english, spanish, OUT / "by_hand.png")
 #
 # Where do scores come from? Take words as one-hot vectors. Two of them have the product 1 if they are
 # the same word and 0 otherwise: **the product with $k$ is a way of writing "compare"**. So a
-# dictionary is two products: compare with every key, then pick the value.
+# dictionary is two products: compare with every key, then pick the value. Python's dictionary knows no
+# "nearly". The two products, with a softmax between, answer any question: the second one below is much
+# "gato" and a little "casa".
 
 # %%
-table = {"perro": "dog", "gato": "cat", "casa": "house"}
+dictionary = {"perro": "dog", "gato": "cat", "casa": "house"}
 K = np.eye(3)  # a row for each key: "perro", "gato", "casa"
 dog, cat, house = np.eye(3)  # a vector for each value
-q = K[1]  # "gato"
-found_cat = (K @ q) @ np.array([dog, cat, house])
-print("compare:", K @ q, " pick:", found_cat, "=", table["gato"])
+found_cat = (K @ K[1]) @ np.array([dog, cat, house])
+print("compare:", K @ K[1], " pick:", found_cat, "=", dictionary["gato"])
 
-# %% [markdown]
-# A Python dictionary knows no "nearly": a key that is not there is an error. The two products, with a
-# softmax between, answer any question: here one that is much "gato" and a little "casa".
-
-# %%
 soft = softmax(5 * K @ (0.8 * K[1] + 0.5 * K[2]))
-print("a soft dictionary:", dict(zip(table.values(), soft.round(2).tolist(), strict=True)))
+print("nearly:", dict(zip(dictionary.values(), soft.round(2).tolist(), strict=True)))
 
 # %% [markdown]
 # ## 2. Bahdanau: a small network judges
@@ -191,13 +178,6 @@ print("dot {:.1e}, general {:.1e}".format(*luong_apart))
 q, k = rng.standard_normal((2, 50, 16))
 W, U = rng.standard_normal((2, 16, 16)) / 4
 v = rng.standard_normal(16)
-
-
-def share_where_both_meet(e):
-    over_words = e - e.mean(axis=-1, keepdims=True)
-    return np.var(over_words - over_words.mean(axis=0)) / np.var(over_words)
-
-
 meeting = {}
 for size in (1.0, 0.3, 0.1):
     e = np.tanh(size * ((q @ W)[:, None] + (k @ U)[None])) @ v
@@ -207,7 +187,7 @@ for size in (1.0, 0.3, 0.1):
 # %% [markdown]
 # And it costs less. The network needs a hidden vector for every pair of words: words × words × units
 # numbers, each through a tanh. The product needs words × words numbers, from one matrix product, which
-# processors do best. Both layers at work, in turns:
+# processors do best. Both layers at work, in turns (16 words are too few to tell):
 
 # %%
 additive, multiplicative = custom_layers.BahdanauAttention(96), custom_layers.LuongAttention()
@@ -266,7 +246,7 @@ for shared in recall_tasks.SHARING:
 #   difference.
 #
 # Width 2 can be drawn. A ring has the colour of the dot that it should find, and points where that
-# dot lies: the two projections turn the alphabet by one letter against itself. One alone could not.
+# dot lies. A single projection would lay each symbol's ring upon its own dot.
 
 # %%
 network = networks["three", 2]
@@ -284,19 +264,16 @@ show(pictures.save_queries_and_keys(queries, keys, OUT / "queries_and_keys.png")
 # vanishes when $a$ is one-hot. Dividing by $\sqrt d$ keeps the variance at 1 for every $d$.
 
 # %%
-widths, scaled = (4, 16, 64, 256, 1024), ("without the scale", "with 1/√d")
-passing = {}
-print("   d   variance | largest weight   Jacobian   gradient at q  (medians, 32 keys)")
+widths, lines = (4, 16, 64, 256, 1024), ("without the scale", "with 1/√d")
+passed = {}
+print("   d   variance  largest weight   Jacobian   gradient at q   (medians, 32 keys)")
 for d in widths:
-    q, k = rng.standard_normal((200, 1, d)), rng.standard_normal((200, 32, d))
-    products = (q @ k.swapaxes(1, 2))[:, 0]
-    for name, scale in zip(scaled, (1, d**-0.5), strict=True):
-        a = softmax(scale * products)
-        J = np.eye(32) * a[:, None] - a[:, :, None] * a[:, None]
-        norms = (np.median(np.linalg.norm(matrix, axis=(1, 2))) for matrix in (J, scale * J @ k))
-        passing[name, d] = np.var(scale * products), np.median(a.max(axis=-1)), *norms
-        print("{:4} {:10.1f} | {:14.3f} {:10.4f} {:15.4f}  {}".format(d, *passing[name, d], name))
-jacobians = {name: [passing[name, d][2] for d in widths] for name in scaled}
+    q, k = rng.standard_normal((200, d)), rng.standard_normal((200, 32, d))
+    for name, scale in zip(lines, (1, d**-0.5), strict=True):
+        found = passed[name, d] = passing(q, k, scale)
+        print(f"{d:4} {found.variance:10.1f} {found.largest:15.3f} {found.jacobian:10.4f}", end="")
+        print(f" {found.at_query:15.4f}   {name}")
+jacobians = {name: [passed[name, d].jacobian for d in widths] for name in lines}
 show(pictures.save_gradient_over_size(widths, jacobians, OUT / "scale.png"))
 
 # %% [markdown]
@@ -305,8 +282,8 @@ show(pictures.save_gradient_over_size(widths, jacobians, OUT / "scale.png"))
 #
 # ## 6. Heads
 #
-# A softmax has one peak. It can rest between two words, but then it hands over their mean, and a mean
-# does not tell which was which. So attend twice, each with its own projections. The task: say the
+# A softmax can rest on two words at once, but then it hands over their mean, and the mean does not tell
+# which was which. So attend twice, each with its own projections. The task: say the
 # colours of the successor **and** of the predecessor. One head of width 8 and two of width 4 have the
 # same number of weights. The third network has a hidden layer behind its one head.
 
@@ -321,9 +298,10 @@ for name, sizes in {"one head": (1, 8), "two heads": (2, 4), "one, hidden": (1, 
     print(f"{'':12} largest two weights of each head: {peaks[name].round(2).tolist()}")
 
 # %% [markdown]
-# Two heads have a peak each. One head alone cannot do it; but that is not to be overstated: with a
-# hidden layer behind, it gives the two words *unequal* weights, and the layer tells them apart by
-# size. Heads make easy what is otherwise left to the layers behind. This is the end of the way:
+# Two heads mix differently, and from two mixtures a linear layer can tell the words apart. (They need
+# not share the work neatly, a peak each: look at their weights.) One head cannot do it; but that is not
+# to be overstated: with a hidden layer behind, it gives the two words *unequal* weights, and the layer
+# tells them apart by size. Heads make easy what is left to the layers behind otherwise. The whole:
 #
 # $$\mathrm{head}_h = \mathrm{softmax}\!\left(\frac{(QW_h^Q)(KW_h^K)^\top}{\sqrt d}\right) VW_h^V,
 #   \qquad y = \sum_h \mathrm{head}_h W_h^O$$
@@ -352,8 +330,7 @@ for name, translator in translators.items():
 # lie as it writes a word? The last row is a guess that knows no words: all weight on the diagonal.
 
 # %%
-held_out = data.held_out_pairs
-held_out = held_out._replace(source=held_out.source[:300], target=held_out.target[:300])
+held_out = SentencePairs(data.held_out_pairs.source[:300], data.held_out_pairs.target[:300])
 links = three_translators.true_links(held_out, corpus_size=len(pairs.source))
 attended = {
     name: translator.attention_of(held_out.source, held_out.target)
@@ -361,59 +338,59 @@ attended = {
 }
 quality = three_translators.qualities(attended, links)
 print(three_translators.table(quality, accuracy))
-uniform = np.mean([np.log(item.weights.shape[1]) for item in attended["additive"]])
-print(f"entropy of equal weights: {uniform:.2f} nats")
 
-# %% [markdown]
-# And three of these sentences, in which words change places. What is right is framed.
-
-# %%
+# Three of these sentences, in which words change places; what is right is framed.
 chosen = three_translators.telling(held_out, links, count=3)
 some = {name: [weights[i] for i in chosen] for name, weights in attended.items()}
 show(pictures.save_alignments(some, [links[i] for i in chosen], OUT / "alignments.png"))
 
 # %% [markdown]
-# CONCLUSION
+# As found, with this seed and with two others that are not shown:
 #
-# ## What has been claimed
+# - All three learn the corpus, and find an alignment that nobody has shown them, also where words
+#   change places and the diagonal is of no use.
+# - The product without a scale is the sharpest, and lies most often on the right word. The other two
+#   change places from seed to seed. Why, has not been measured here.
+# - The largest weight is not always the right word, and the translation is right all the same. An
+#   encoder that reads both ways tells each word's state about its neighbours, so that one may look
+#   beside the word. Full stops and auxiliaries have no counterpart, and look anywhere.
 #
-# Every claim of this page, checked.
+# So a weight says which state a translator has read, and a state knows more than its own word.
+#
+# ## What has been claimed, checked
 
 
 # %%
 def check():
     """Raise AssertionError for the first claim that does not hold."""
-    assert np.all(contexts[5] == V[5])
+    assert np.array_equal(contexts[5], V[5]), "a product picks"
+    assert np.argmax(soft) == np.argmax(found_cat) == np.argmax(cat)
     assert slopes["pick"] == 0 != slopes["softmax"], "a choice has no slope"
     assert np.array_equal(pick(learnt), A), "the table is found from what was picked"
-    assert np.all(found_cat == cat)
-    assert np.argmax(soft) == 1
     assert max(bahdanau_apart, *luong_apart, factor_apart) < 1e-12
     assert meeting[1.0][0] > meeting[0.3][0] > 10 * meeting[0.1][0], "they meet in the cube"
     assert meeting[0.1][1] > 0.5, "a product is nothing but meeting"
-    assert costs[192] > max(costs[16], 1.5), "the network takes longer, most with many words"
-    for (shared, width), shares in right.items():
-        if shared.startswith("one for") and "key and value" not in shared:
-            assert max(shares) < 0.95, "a symmetric score cannot be right for all"
-        elif shared == "three" or width == 8:
-            assert min(shares) > 0.98, (shared, width)
-        else:
-            assert max(shares) < 0.75, "no room for a colour beside the key"
+    assert costs[192] > 1.5, "the network takes longer"
+    for shared, width in itertools.product(("one for all three", "one for query and key"), (2, 8)):
+        assert max(right[shared, width]) < 0.95, "a symmetric score cannot be right for all"
+    assert np.max(right["one for key and value", 2]) < 0.75, "no room for both"
+    assert np.min([right["one for key and value", 8], right["three", 8], right["three", 2]]) > 0.98
     assert np.array_equal((queries @ keys.T).argmax(axis=1), np.roll(np.arange(8), -1))
-    for d in widths:
-        assert 0.8 * d < passing[scaled[0], d][0] < 1.25 * d, "the variance is d"
-        assert 0.8 < passing[scaled[1], d][0] < 1.25
-    assert jacobians[scaled[0]][-1] < 1e-2 < 0.1 < min(jacobians[scaled[1]])
-    assert passing[scaled[0], 4][3] > passing[scaled[1], 4][3], "a small d needs no scale"
-    assert max(both_right["one head"]) < 0.7
-    assert min(both_right["two heads"] + both_right["one, hidden"]) > 0.97
+    unscaled, scaled = ([passed[name, d] for d in widths] for name in lines)
+    np.testing.assert_allclose([found.variance for found in unscaled], widths, rtol=0.2)
+    np.testing.assert_allclose([found.variance for found in scaled], 1, rtol=0.2)
+    assert unscaled[-1].jacobian < 1e-2 < 0.1 < min(found.jacobian for found in scaled)
+    assert unscaled[0].at_query > scaled[0].at_query, "a small d needs no scale"
+    assert max(both_right["one head"]) < 0.7 < 0.97 < min(both_right["two heads"])
+    assert min(both_right["one, hidden"]) > 0.97, "one head with a hidden layer behind it"
     for item in itertools.chain(*attended.values()):
         np.testing.assert_allclose(item.weights.sum(axis=-1), 1, rtol=1e-5)
     if not FAST:
-        for name in translators:
-            assert accuracy[name] > 0.97, (name, accuracy)
-            assert quality[name].right > quality["diagonal"].right + 0.2, (name, quality)
-            assert quality[name].right_where_crossing > 0.6, (name, quality)
+        assert min(accuracy.values()) > 0.97, accuracy
+        least = min(quality[name].right_where_crossing for name in translators)
+        assert least > quality["diagonal"].right_where_crossing + 0.4, quality
+        assert quality["multiplicative"].right == max(found.right for found in quality.values())
+        assert max(quality[name].right for name in translators) < 0.99, "not always the right word"
 
 
 check()
