@@ -19,6 +19,7 @@ from custom_layers.attention.multi_head_arguments import require_size, the_one_a
 from custom_layers.attention.projection import HeadProjection
 from custom_layers.attention.scaled_dot_product import fused_order, kernel_order, written_order
 from custom_layers.attention.weight_dropout import WeightDropout
+from custom_layers.core.initializer_copy import initializer_copy
 from custom_layers.core.protocols import Shape, Tensor
 from custom_layers.core.shape_check import require
 from custom_layers.core.taps import taps_of
@@ -219,8 +220,8 @@ class AttentionInHeads(keras.layers.Layer):
             summed,
             tuple(sizes),
             use_bias=self._use_bias,
-            kernel_initializer=_copy(self._kernel_initializer),
-            bias_initializer=_copy(self._bias_initializer),
+            kernel_initializer=initializer_copy(self._kernel_initializer),
+            bias_initializer=initializer_copy(self._bias_initializer),
             kernel_regularizer=self._kernel_regularizer,
             bias_regularizer=self._bias_regularizer,
             activity_regularizer=self._activity_regularizer,
@@ -230,7 +231,3 @@ class AttentionInHeads(keras.layers.Layer):
             name=name,
             **kwargs,
         )
-
-
-def _copy(initializer: Any) -> Any:
-    return type(initializer).from_config(initializer.get_config())

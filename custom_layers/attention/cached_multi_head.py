@@ -21,8 +21,6 @@ from custom_layers.attention.multi_head_arguments import check_shapes
 from custom_layers.core.protocols import Tensor
 from custom_layers.core.shape_check import require, require_shape
 
-OWNER = "cached_multi_head_attention"
-
 
 @keras.saving.register_keras_serializable(package="custom_layers")
 class CachedMultiHeadAttention(MultiHeadAttention):
@@ -50,6 +48,8 @@ class CachedMultiHeadAttention(MultiHeadAttention):
         As there, masks that Keras has attached to the inputs are neither used nor taken off.
     """
 
+    owner = "cached_multi_head_attention"
+
     def call(  # type: ignore[override]  # KerasHub's arguments, not MultiHeadAttention's
         self,
         query: Tensor,
@@ -63,7 +63,7 @@ class CachedMultiHeadAttention(MultiHeadAttention):
     ) -> Any:
         self._check_cache(cache, cache_update_index)
         key = value if key is None else key
-        check_shapes(query.shape, value.shape, key.shape)
+        check_shapes(query.shape, value.shape, key.shape, owner=self.owner)
         if cache is None:
             keys, values = self._key_dense(key), self._value_dense(value)
         else:
@@ -114,7 +114,7 @@ class CachedMultiHeadAttention(MultiHeadAttention):
         if cache is None:
             require(
                 cache_update_index is None,
-                OWNER,
+                self.owner,
                 "`cache_update_index` should not be set if `cache` is `None`",
                 f"cache=None, cache_update_index={cache_update_index}",
                 "Give the cache, or leave out the index.",
@@ -123,7 +123,7 @@ class CachedMultiHeadAttention(MultiHeadAttention):
         require_shape(
             cache,
             (None, 2, None, self._num_heads, self._key_dim),
-            owner=OWNER,
+            owner=self.owner,
             name="cache",
             layout="(batch, 2, key_steps, heads, key_dim)",
             way_out="Begin with zeros of this shape, one for each layer.",

@@ -72,7 +72,7 @@ def prepare(pairs: Any, preset: Preset, seed: int = 0) -> TranslationData:
     target_vocabulary = learn_subwords(train.target, preset.vocabulary_size)
     context_text, target_text = Subwords(context_vocabulary), Subwords(target_vocabulary)
 
-    def tokens_of(part: SentencePairs) -> tuple[Any, Any, SentencePairs]:
+    def tokens_of(part: SentencePairs) -> tuple[tuple[Any, Any], SentencePairs]:
         context = context_text.tokens_of(tf.constant(list(part.source), tf.string))
         target = target_text.tokens_of(tf.constant(list(part.target), tf.string))
         longest = tf.maximum(context.row_lengths(), target.row_lengths())
@@ -80,10 +80,10 @@ def prepare(pairs: Any, preset: Preset, seed: int = 0) -> TranslationData:
         part = part._replace(
             source=[part.source[i] for i in fits], target=[part.target[i] for i in fits]
         )
-        return tf.gather(context, fits), tf.gather(target, fits), part
+        return (tf.gather(context, fits), tf.gather(target, fits)), part
 
-    *train_tokens, train = tokens_of(train)
-    *held_out_tokens, held_out = tokens_of(held_out)
+    train_tokens, train = tokens_of(train)
+    held_out_tokens, held_out = tokens_of(held_out)
     return TranslationData(
         context_vocabulary,
         target_vocabulary,
