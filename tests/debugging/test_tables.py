@@ -107,11 +107,11 @@ def test_the_log_is_read_whole_and_as_tensorboard_reads_it(log_dir):
     assert len(written) > len(log.scalars) > 12 * 100
     frames = {tag: rows for frame in log for tag, rows in frame.groupby("tag")}
     numbers = 0
-    for tag in events.Tags()["tensors"]:
+    for tag in found.Tags()["tensors"]:
         if tag.startswith(("_hparams_", "custom_scalars", "verdict")) or tag.endswith("heat_map"):
             continue
         rows = frames[tag]
-        for event in events.Tensors(tag):
+        for event in found.Tensors(tag):
             value = tf.make_ndarray(event.tensor_proto)
             found = rows[rows["step"] == event.step]
             if "left" in rows:

@@ -383,8 +383,9 @@ def build_transformer(
 ) -> Transformer:
     """A compiled Transformer: the paper's Adam, masked loss and accuracy, graph mode.
 
-    But for its epsilon: 1e-9 makes full steps of gradients that are nothing but rounding (a key's bias has
-    none), and two runs that differ by a rounding part within 50 steps; Keras's 1e-7 keeps them together.
+    But for its epsilon: 1e-9 makes full steps of gradients that are nothing but rounding (a key's
+    bias has no other), and two runs that differ by a rounding part within 50 steps; Keras's 1e-7 keeps
+    them together.
     """
     transformer = Transformer(
         context_vocabulary, target_vocabulary, layers=layers, blocks=blocks, **sizes
