@@ -51,12 +51,24 @@ def test_answers_of_the_recall_tasks_are_the_colours_of_the_neighbours():
         assert list(drawn.neighbours[row, :, 1]) == list(drawn.after[row])
 
 
-@pytest.mark.parametrize("shared", recall_tasks.SHARING)
-def test_what_is_shared_is_one_layer(shared):
+@pytest.mark.parametrize(
+    ("shared", "names"),
+    [
+        ("one for all three", "ppp"),
+        ("one for query and key", "ppv"),
+        ("one for key and value", "qpp"),
+        ("three", "qkv"),
+    ],
+)
+def test_what_is_shared_goes_through_one_projection(shared, names):
     model = recall_tasks.sharing_model(shared, width=3)
-    kernels = [w for w in model.trainable_variables if tuple(w.shape) == (12, 3)]
-    assert len(kernels) == len(set(recall_tasks.SHARING[shared]))
-    assert model.output_shape == (None, 8, 4)
+    x = recall_tasks.draw_sequences(2, seed=0).x
+    q, k, v = (x @ model.get_layer(name).get_weights()[0] for name in names)
+    (scale,) = model.get_layer("attention").get_weights()
+    kernel, bias = model.layers[-1].get_weights()
+    expected = softmax(scale * q @ np.swapaxes(k, 1, 2)) @ v @ kernel + bias
+    np.testing.assert_allclose(model(x), expected, rtol=1e-4, atol=1e-5)
+    assert len(model.trainable_variables) == len(set(names)) + 1 + 2
 
 
 def test_a_shared_projection_of_query_and_key_scores_symmetrically():
