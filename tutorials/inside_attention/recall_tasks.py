@@ -19,7 +19,7 @@ import numpy as np
 import custom_layers
 
 SYMBOLS, COLOURS = 8, 4
-BATCH, STEPS, LEARNING_RATE = 64, 500, 2e-2
+BATCH, STEPS, LEARNING_RATE = 64, 300, 2e-2
 TESTED = 500  # sequences
 # What is shared -> which projection query, key and value go through.
 SHARING = {
