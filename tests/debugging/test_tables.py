@@ -100,18 +100,18 @@ def test_a_weight_that_the_loss_does_not_reach_is_said():
 
 def test_the_log_is_read_whole_and_as_tensorboard_reads_it(log_dir):
     log = read_log(log_dir)
-    found = events(log_dir)
-    written = [e for tag in found.Tags()["tensors"] for e in found.Tensors(tag)]
+    whole = events(log_dir)
+    written = [e for tag in whole.Tags()["tensors"] for e in whole.Tensors(tag)]
     assert log.scalars["step"].is_monotonic_increasing
     assert sorted(log.scalars.query("tag == 'loss/probe'")["step"]) == list(range(13))
     assert len(written) > len(log.scalars) > 12 * 100
     frames = {tag: rows for frame in log for tag, rows in frame.groupby("tag")}
     numbers = 0
-    for tag in found.Tags()["tensors"]:
+    for tag in whole.Tags()["tensors"]:
         if tag.startswith(("_hparams_", "custom_scalars", "verdict")) or tag.endswith("heat_map"):
             continue
         rows = frames[tag]
-        for event in found.Tensors(tag):
+        for event in whole.Tensors(tag):
             value = tf.make_ndarray(event.tensor_proto)
             found = rows[rows["step"] == event.step]
             if "left" in rows:

@@ -25,7 +25,12 @@ def make(layers=custom_layers, blocks=None, **options):
     """With random weights, so that sentences of several tokens come out."""
     model = Transformer(CONTEXT, TARGET, layers=layers, blocks=blocks, **{**SIZES, **options})
     random = np.random.default_rng(0)
-    model.set_weights([random.normal(0, 0.6, w.shape) for w in model.get_weights()])
+    model.set_weights(
+        [
+            random.normal(0, 0.6, w.shape) if w.ndim > 1 else w + random.normal(0, 0.1, w.shape)
+            for w in model.get_weights()
+        ]
+    )
     return model
 
 
