@@ -201,7 +201,7 @@ class Transformer(TextTranslator):
         context = self.encode(context_tokens, words)
         beams = beam_width if method == "beam" else 1
         rows_context, rows_words = (tf.repeat(x, beams, axis=0) for x in (context, words))
-        step, state = (self._cached_step if cached else self._whole_prefix_step)(
+        step, state = (self.cached_step if cached else self.whole_prefix_step)(
             rows_context, rows_words, tf.shape(context)[0], limit
         )
         decoded = searched(
@@ -222,8 +222,14 @@ class Transformer(TextTranslator):
         has_words = tf.reduce_sum(tf.cast(words, tf.int32), axis=-1) > 2
         return tf.where(has_words, self.target_text.texts_of(decoded.tokens), ""), decoded.tokens
 
-    def _cached_step(self, context: Any, words: Any, batch: Any, limit: Any) -> tuple[Any, Any]:
-        """One position a step; the keys and values of those before it are the state."""
+    def cached_step(self, context: Any, words: Any, batch: Any, limit: Any) -> tuple[Any, Any]:
+        """A step function and its first state: one position a step, the keys and values kept.
+
+        Args:
+            context: (rows, words, d_model), `words` bool (rows, words): rows are sentences, or hypotheses.
+            batch: number of rows of the first state.
+            limit: the most steps, for which the cache has room.
+        """
         heads, size = self.num_heads, self.d_model // self.num_heads
         crosses = []
         rows = tf.shape(context)[0]
@@ -262,10 +268,10 @@ class Transformer(TextTranslator):
         state = {"t": tf.zeros([batch], tf.int32), "caches": [cache for _ in self.decoder_blocks]}
         return step, state
 
-    def _whole_prefix_step(
+    def whole_prefix_step(
         self, context: Any, words: Any, batch: Any, limit: Any
     ) -> tuple[Any, Any]:
-        """The whole prefix at each step: what the cache must equal."""
+        """The same without a cache: the whole prefix at each step. What the cache must equal."""
 
         def step(tokens: Any, state: Any) -> tuple[Any, Any]:
             t = state["t"][0]

@@ -281,7 +281,7 @@ print(f"earlier logits moved by {causal_difference:.1e}; by padding {padding_dif
 # whole prefix. The official tutorial computes the prefix anew, eagerly, at every token.
 
 # %%
-print(inspect.getsource(Transformer._cached_step))
+print(inspect.getsource(Transformer.cached_step))
 
 # %% [markdown]
 # With and without the cache the same tokens come out:
