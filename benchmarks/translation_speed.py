@@ -2,8 +2,8 @@
 
     python -m benchmarks.translation_speed tensorboard_logs/transformer/custom/translator.keras
 
-All ways write the same number of tokens, with nothing that ends a sentence early, in turns in one process;
-the medians are of all rounds. Nothing is timed before it has run once.
+All ways write the same number of tokens, with nothing that ends a sentence early, in turns in one
+process; the medians are of all rounds. Nothing is timed before it has run once.
 """
 
 import argparse

@@ -226,7 +226,7 @@ class Transformer(TextTranslator):
         """A step function and its first state: one position a step, the keys and values kept.
 
         Args:
-            context: (rows, words, d_model), `words` bool (rows, words): rows are sentences, or hypotheses.
+            context: (rows, words, d_model); `words`: bool (rows, words). A row is a hypothesis.
             batch: number of rows of the first state.
             limit: the most steps, for which the cache has room.
         """
