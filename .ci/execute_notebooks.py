@@ -19,7 +19,9 @@ def main(paths: list[str]) -> None:
     """Run the notebooks named, or all, on small data: the same code, fewer steps."""
     os.environ.setdefault("TUTORIAL_FAST", "1")
     os.environ["PYTHONPATH"] = os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")])
-    notebooks = [pathlib.Path(p) for p in paths] or sorted(REPOSITORY.glob("tutorials/*/*.ipynb"))
+    notebooks = [pathlib.Path(p).resolve() for p in paths] or sorted(
+        REPOSITORY.glob("tutorials/*/*.ipynb")
+    )
     for path in notebooks:
         begun = time.monotonic()
         notebook = nbformat.read(path, as_version=4)

@@ -1,10 +1,7 @@
-"""The page on attention from the inside: it runs, its claims hold, its notebook is up to date."""
+"""The page on attention from the inside: its tasks, its measures, its three translators."""
 
 import itertools
-import runpy
-from pathlib import Path
 
-import jupytext
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -15,28 +12,6 @@ from tutorials.inside_attention import pictures, recall_tasks, three_translators
 from tutorials.inside_attention.score_measures import passing, share_where_both_meet, softmax
 from tutorials.nmt_with_attention.data import PRESETS, prepare
 from tutorials.nmt_with_attention.model import Attended
-
-FOLDER = Path(__file__).parents[2] / "tutorials" / "inside_attention"
-
-
-@pytest.mark.slow
-def test_tutorial_runs_and_its_claims_hold(monkeypatch, tmp_path):
-    monkeypatch.setenv("TUTORIAL_FAST", "1")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    runpy.run_path(str(FOLDER / "tutorial.py"), run_name="__main__")["check"]()
-    drawn = {path.name for path in tmp_path.glob("*/*.png")}
-    assert drawn == {"by_hand.png", "queries_and_keys.png", "scale.png", "alignments.png"}
-
-
-def test_notebook_is_built_from_the_script_and_holds_no_outputs():
-    script, notebook = (jupytext.read(FOLDER / f"tutorial.{ext}") for ext in ("py", "ipynb"))
-    assert [(c.cell_type, c.source) for c in notebook.cells] == [
-        (c.cell_type, c.source) for c in script.cells
-    ], "build it anew: jupytext --to ipynb tutorials/inside_attention/tutorial.py"
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    assert len(code) > 15
-    assert all(not cell.outputs and cell.execution_count is None for cell in code)
 
 
 def test_answers_of_the_recall_tasks_are_the_colours_of_the_neighbours():
