@@ -25,13 +25,22 @@ def turn_order(names: Sequence[str], step: int) -> list[str]:
 
 
 def is_timed(step: int, steps: int) -> bool:
-    """Whether a step (counted from 0) counts for the timing: neither tracing nor memory step."""
-    return step > 0 and not is_memory_step(step, steps)
+    """Whether a step (counted from 0) counts for the timing: one after tracing and memory steps."""
+    return step > max(0, _last_memory_step(steps))
 
 
 def is_memory_step(step: int, steps: int) -> bool:
-    """Whether peak memory is measured in a step (counted from 0): up to 3 steps after tracing."""
-    return 1 <= step <= min(3, (steps - 1) // 2)
+    """Whether peak memory is measured in a step (counted from 0): up to 3 steps after tracing.
+
+    Tracing takes memory and time of its own, and in the first steps batches of new widths are traced
+    anew: a long training waits until this is over.
+    """
+    last = _last_memory_step(steps)
+    return max(1, last - 2) <= step <= last
+
+
+def _last_memory_step(steps: int) -> int:
+    return min(22 if steps >= 100 else 3, (steps - 1) // 2)
 
 
 def quartiles(values: Sequence[float | None]) -> Quartiles | None:

@@ -20,6 +20,8 @@ def test_each_model_goes_first_equally_often():
 def test_tracing_and_memory_steps_are_not_timed():
     assert [step for step in range(10) if is_timed(step, 10)] == [4, 5, 6, 7, 8, 9]
     assert [step for step in range(10) if is_memory_step(step, 10)] == [1, 2, 3]
+    assert [step for step in range(900) if is_memory_step(step, 900)] == [20, 21, 22]
+    assert [step for step in range(900) if is_timed(step, 900)] == list(range(23, 900))
     assert [step for step in range(3) if is_timed(step, 3)] == [2]
     assert [step for step in range(1) if is_timed(step, 1)] == []
 
