@@ -20,14 +20,7 @@ from typing import Any
 import keras
 from keras import ops
 
-
-def cached_attention_of(layers: Any) -> Any:
-    """The namespace's attention with a cache; Keras's own is in KerasHub."""
-    if hasattr(layers, "CachedMultiHeadAttention"):
-        return layers.CachedMultiHeadAttention
-    import keras_hub  # takes seconds, and only Keras's own layers need it
-
-    return keras_hub.layers.CachedMultiHeadAttention
+from tutorials.transformer.namespaces import cached_attention_of
 
 
 class EncoderBlock(keras.layers.Layer):

@@ -23,6 +23,7 @@ from keras import ops
 from custom_layers.core.shape_check import require, require_positive_integer
 from custom_layers.training import masked_accuracy, masked_loss
 from tutorials.transformer.blocks import DecoderBlock, EncoderBlock
+from tutorials.transformer.namespaces import blocks_namespace, name_of, positions_of
 from tutorials.transformer.subwords import Subwords
 from tutorials.translation.text_translator import TextTranslator, namespace_of, searched
 
@@ -104,14 +105,14 @@ class Transformer(TextTranslator):
             "Each head gets d_model / num_heads features.",
         )
         layers = namespace_of(layers, "Transformer") if isinstance(layers, str) else layers
-        blocks = _blocks_namespace(blocks) if isinstance(blocks, str) else blocks
+        blocks = blocks_namespace(blocks) if isinstance(blocks, str) else blocks
         self.config = {
             "context_vocabulary": list(context_vocabulary),
             "target_vocabulary": list(target_vocabulary),
             **sizes,
             "dropout": dropout,
             "layers": layers.__name__,
-            "blocks": None if blocks is None else _name_of(blocks),
+            "blocks": None if blocks is None else name_of(blocks),
             "max_tokens": max_tokens,
             "saved_format": FORMAT,
         }
@@ -120,7 +121,7 @@ class Transformer(TextTranslator):
         self.target_text = Subwords(target_vocabulary)
         self.context_embedding = layers.Embedding(len(context_vocabulary), d_model)
         self.target_embedding = layers.Embedding(len(target_vocabulary), d_model)
-        self.place = _positions_of(layers)()
+        self.place = positions_of(layers)()
         self.dropout = layers.Dropout(dropout)
         parts = (d_model, num_heads, dff, dropout, layers)
         self.encoder_blocks, self.decoder_blocks = [], []
@@ -355,28 +356,6 @@ class Transformer(TextTranslator):
                     "translation is a guess.",
                     stacklevel=3,
                 )
-
-
-def _blocks_namespace(name: str) -> Any:
-    if name == "keras_hub.layers":
-        import keras_hub
-
-        return keras_hub.layers
-    return namespace_of(name, "Transformer")
-
-
-def _name_of(blocks: Any) -> str:
-    name = blocks.__name__
-    return "keras_hub.layers" if name.startswith("keras_hub") else name
-
-
-def _positions_of(layers: Any) -> Any:
-    """The namespace's sines and cosines; Keras's own are in KerasHub."""
-    if hasattr(layers, "SinePositionEncoding"):
-        return layers.SinePositionEncoding
-    import keras_hub
-
-    return keras_hub.layers.SinePositionEncoding
 
 
 def build_transformer(
