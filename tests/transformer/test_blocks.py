@@ -235,6 +235,30 @@ def test_an_attached_mask_counts_and_an_explicit_one_goes_before_it():
     assert np.abs(explicit - numpy_of(layer(numpy_of(embedding(tokens)))))[words].max() > 1e-3
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="recording needs TensorFlow")
+def test_the_attention_of_blocks_can_be_watched():
+    import tensorflow as tf
+
+    from custom_layers.debugging import record
+
+    x, context = draw(BATCH, STEPS, FEATURES), draw(BATCH, WORDS, FEATURES, seed=1)
+    inputs = keras.Input((None, FEATURES)), keras.Input((None, FEATURES))
+    encoded = TransformerEncoder(11, HEADS, name="encoder")(inputs[1])
+    decoded = TransformerDecoder(11, HEADS, name="decoder")(inputs[0], encoded)
+    model = keras.Model(inputs, decoded)
+    with record(model) as trace, tf.GradientTape() as tape:
+        loss = tf.reduce_sum(model((x, context)) * draw(BATCH, STEPS, FEATURES, seed=2))
+    recording = trace.read(tape, loss)
+    shapes = {"encoder/self_attention_layer": WORDS, "decoder/self_attention": STEPS}
+    for name, keys in {**shapes, "decoder/cross_attention": WORDS}.items():
+        weights = recording[f"{name}/attention_weights"].value
+        assert weights.shape[-1] == keys
+        np.testing.assert_allclose(numpy_of(weights).sum(-1), 1, rtol=1e-5)
+        gradient = numpy_of(recording[f"{name}/attention_scores"].gradient)
+        assert np.abs(gradient).max() > 0
+        np.testing.assert_allclose(gradient.sum(-1), 0, atol=1e-5)  # the softmax's Jacobian
+
+
 # -- bad input --------------------------------------------------------------------------------------
 
 

@@ -77,9 +77,10 @@ def make_parser(
     add(
         "--data",
         default="demo",
-        metavar="{demo,spa-eng,ted-pt-en,PATH}",
+        metavar="{demo,spa-eng,ted-pt-en,PATH,tfds:FOLDER}",
         help="sentence pairs: generated Spanish-English, the file of the official tutorial, TED "
-        "talks in Portuguese and English, or a tab-separated file or zip (default: demo)",
+        "talks in Portuguese and English, a tab-separated file or zip, or a TranslateFolder of "
+        "TensorFlow Datasets, tfds:FOLDER or tfds:es-en:FOLDER (default: demo)",
     )
     add(
         "--preset",
