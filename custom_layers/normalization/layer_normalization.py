@@ -2,10 +2,13 @@ r"""Layer normalization: bring the entries of each example to mean 0 and varianc
 
     mu      = mean(x over the axes)                (1)
     sigma^2 = mean((x - mu)^2 over the axes)       (2)
-    x_hat   = (x - mu) / sqrt(sigma^2 + epsilon)   (3)
-    y       = gamma * x_hat + beta                 (4)
+    g       = gamma / sqrt(sigma^2 + epsilon)      (3)
+    y       = g x + (beta - g mu)                  (4)  which is  gamma (x - mu) / sigma + beta
 
 With the deprecated `rms_scaling`:  y = gamma * x / sqrt(sigma^2 + epsilon)   (5)
+
+(4) is one gain and one bias for each example, in the order in which the built-in computes them: on
+TensorFlow outputs and gradients are its own, bit for bit, and models that start alike stay alike.
 
 Source: Ba et al. 2016, arXiv:1607.06450, section 3, equation (3); gain and bias are section 3.1,
 equation (4); epsilon is an addition of its implementations.
@@ -20,6 +23,7 @@ from keras import constraints, initializers, ops, regularizers
 
 from custom_layers.core.protocols import Shape, Tensor
 from custom_layers.normalization.axes import (
+    along,
     at_least_float32,
     require_axes,
     require_floating,
@@ -30,6 +34,7 @@ from custom_layers.normalization.gain_and_bias import (
     gain_and_bias,
     gain_and_bias_config,
 )
+from custom_layers.normalization.mean_and_variance import mean_and_variance
 
 
 class NormalizationStep(NamedTuple):
@@ -37,7 +42,6 @@ class NormalizationStep(NamedTuple):
 
     mean: Tensor  # the inputs' shape with size 1 along the axes
     variance: Tensor  # likewise
-    x_hat: Tensor  # the inputs' shape
     y: Tensor  # the inputs' shape
 
 
@@ -51,13 +55,15 @@ def normalization_step(
 ) -> NormalizationStep:
     """Equations (1) to (5). Half precision is computed in float32, whose range the squares need."""
     x, axes = at_least_float32(x), tuple(axis)
-    mean = ops.mean(x, axis=axes, keepdims=True)  # (1)
-    centred = x - mean
-    variance = ops.mean(ops.square(centred), axis=axes, keepdims=True)  # (2)
+    mean, variance = mean_and_variance(x, axes)  # (1), (2)
     inverse_deviation = ops.rsqrt(variance + epsilon)
-    x_hat = (x if rms_scaling else centred) * inverse_deviation  # (3)
-    y = gain_and_bias(x_hat, gamma, beta, axis)  # (4), or (5)
-    return NormalizationStep(mean, variance, x_hat, y)
+    if rms_scaling:
+        return NormalizationStep(
+            mean, variance, gain_and_bias(x * inverse_deviation, gamma, None, axis)
+        )
+    gain = inverse_deviation if gamma is None else inverse_deviation * along(gamma, x, axis)  # (3)
+    bias = -mean * gain if beta is None else -mean * gain + along(beta, x, axis)
+    return NormalizationStep(mean, variance, x * gain + bias)  # (4)
 
 
 @keras.saving.register_keras_serializable(package="custom_layers")
