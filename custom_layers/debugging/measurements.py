@@ -108,7 +108,8 @@ def histograms_of(gradients: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def update_ratios(model: keras.Model, before: list[Tensor]) -> dict[str, float]:
     """How far each trainable weight has been moved since `before`."""
-    after = [weight.value for weight in model.trainable_variables]
+    # Tensors: a variable of several replicas would stay in the traced function, which outlives its model.
+    after = [tf.convert_to_tensor(weight.value) for weight in model.trainable_variables]
     ratios = _all_update_ratios(before, after).numpy().tolist()
     return {
         f"{name}/update_ratio": ratio
