@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import keras
 from keras import activations, initializers, ops
 
+from custom_layers.core.initializer_copy import scaled_for
 from custom_layers.core.protocols import Shape, Tensor
 
 
@@ -80,10 +81,15 @@ class HeadProjection(keras.layers.Layer):
     def build(self, input_shape: Shape) -> None:
         if self.quantization_mode is not None:
             _out_of_scope(f"the dtype policy {self.dtype_policy.name!r}")
+        axes = range(self.summed_axes + len(self.output_sizes))
         self.kernel = self.add_weight(
             name="kernel",
             shape=(*input_shape[-self.summed_axes :], *self.output_sizes),
-            initializer=self._initializer_with_fans(),
+            initializer=scaled_for(
+                initializers.get(self.kernel_initializer),
+                axes[: self.summed_axes],
+                axes[self.summed_axes :],
+            ),
             regularizer=self.kernel_regularizer,
             constraint=self.kernel_constraint,
         )
@@ -108,20 +114,6 @@ class HeadProjection(keras.layers.Layer):
 
     def enable_lora(self, *args: Any, **kwargs: Any) -> None:
         _out_of_scope("`enable_lora()`")
-
-    def _initializer_with_fans(self) -> Any:
-        """The kernel's initializer, told which axes count as inputs where it scales by them."""
-        initializer = initializers.get(self.kernel_initializer)
-        if not isinstance(initializer, initializers.VarianceScaling):
-            return initializer
-        config = initializer.get_config()
-        if config.get("input_axes", ()) is None or config.get("output_axes", ()) is None:
-            axes = list(range(self.summed_axes + len(self.output_sizes)))
-            config["input_axes"] = axes[: self.summed_axes]
-            config["output_axes"] = axes[self.summed_axes :]
-            config["seed"] = initializer.seed  # what the initializer drew for itself, if not given
-            return type(initializer).from_config(config)
-        return initializer
 
 
 def _out_of_scope(what: str) -> NoReturn:

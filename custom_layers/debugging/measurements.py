@@ -108,7 +108,7 @@ def histograms_of(gradients: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def update_ratios(model: keras.Model, before: list[Tensor]) -> dict[str, float]:
     """How far each trainable weight has been moved since `before`."""
-    # Tensors: a variable of several replicas would stay in the traced function, which outlives its model.
+    # As tensors: a variable of several replicas would stay in the traced function, for every model.
     after = [tf.convert_to_tensor(weight.value) for weight in model.trainable_variables]
     ratios = _all_update_ratios(before, after).numpy().tolist()
     return {

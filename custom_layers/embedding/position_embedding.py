@@ -12,7 +12,7 @@ import keras
 from keras import initializers, ops
 
 from custom_layers.core.protocols import Shape, Tensor
-from custom_layers.core.shape_check import require, require_positive_integer
+from custom_layers.core.shape_check import known_features, require, require_positive_integer
 from custom_layers.embedding.positions import known_integer, lay_over, require_positions
 
 
@@ -65,16 +65,10 @@ class PositionEmbedding(keras.layers.Layer):
 
     def build(self, inputs_shape: Shape) -> None:
         self._require_room(inputs_shape)
-        require(
-            inputs_shape[-1] is not None,
-            "position_embedding",
-            "the last axis of `inputs` must have a known size",
-            f"inputs.shape={tuple(inputs_shape)}",
-            "Give it to `keras.Input(shape=(steps, features))`.",
-        )
+        features = known_features(inputs_shape, owner="position_embedding")
         self.position_embeddings = self.add_weight(
             name="embeddings",
-            shape=(self.sequence_length, inputs_shape[-1]),
+            shape=(self.sequence_length, features),
             initializer=self.initializer,
         )
 

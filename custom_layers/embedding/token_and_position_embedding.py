@@ -11,6 +11,7 @@ from typing import Any
 import keras
 from keras import initializers, ops
 
+from custom_layers.core.initializer_copy import initializer_copy
 from custom_layers.core.protocols import Shape, Tensor
 from custom_layers.core.shape_check import require_positive_integer
 from custom_layers.embedding.embedding import padding_mask
@@ -75,14 +76,14 @@ class TokenAndPositionEmbedding(keras.layers.Layer):
             self.vocabulary_size,
             self.embedding_dim,
             tie_weights=tie_weights,
-            embeddings_initializer=_another(self.embeddings_initializer),
+            embeddings_initializer=initializer_copy(self.embeddings_initializer),
             mask_zero=mask_zero,
             dtype=self.dtype_policy,
             name="token_embedding",
         )
         self.position_embedding = PositionEmbedding(
             self.sequence_length,
-            initializer=_another(self.embeddings_initializer),
+            initializer=initializer_copy(self.embeddings_initializer),
             dtype=self.dtype_policy,
             name="position_embedding",
         )
@@ -114,10 +115,3 @@ class TokenAndPositionEmbedding(keras.layers.Layer):
             "tie_weights": self.token_embedding.tie_weights,
             "mask_zero": self.token_embedding.mask_zero,
         }
-
-
-def _another(initializer: Any) -> Any:
-    """The same initializer with a seed of its own, unless its seed was given."""
-    if not isinstance(initializer, initializers.Initializer):
-        return initializer
-    return type(initializer).from_config(initializer.get_config())

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, NoReturn
 import keras
 from keras import activations, constraints, initializers, ops, regularizers
 
+from custom_layers.core.initializer_copy import scaled_for
 from custom_layers.core.protocols import Shape, Tensor
 from custom_layers.linear.einsum_equation import EinsumShapes, read_equation, shapes_of
 
@@ -109,9 +110,7 @@ class EinsumDense(keras.layers.Layer):
         self.kernel = self.add_weight(
             name="kernel",
             shape=shapes.kernel,
-            initializer=_scaled_for(
-                self.kernel_initializer, shapes.summed_axes, shapes.output_axes
-            ),
+            initializer=scaled_for(self.kernel_initializer, shapes.summed_axes, shapes.output_axes),
             regularizer=self.kernel_regularizer,
             constraint=self.kernel_constraint,
         )
@@ -157,21 +156,6 @@ class EinsumDense(keras.layers.Layer):
 
     def _shapes(self, input_shape: Shape) -> EinsumShapes:
         return shapes_of(self.equation, self.bias_axes, input_shape, self.partial_output_shape)
-
-
-def _scaled_for(initializer: Any, summed_axes: list[int], output_axes: list[int]) -> Any:
-    """The initializer, told which axes of the kernel are inputs and outputs if it has to know.
-
-    It keeps its seed, so that the numbers are those that it would have drawn.
-    """
-    if not isinstance(initializer, initializers.VarianceScaling) or not (
-        initializer.input_axes is None or initializer.output_axes is None
-    ):
-        return initializer
-    axes = {"input_axes": summed_axes, "output_axes": output_axes}
-    return type(initializer).from_config(
-        {**initializer.get_config(), "seed": initializer.seed, **axes}
-    )
 
 
 def _out_of_scope(what: str) -> NoReturn:

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 import keras
 from keras import constraints, initializers, ops, regularizers
 
+from custom_layers.core.initializer_copy import initializer_copy
 from custom_layers.core.protocols import Shape, Tensor
 from custom_layers.core.shape_check import compatible, require
 from custom_layers.normalization.axes import along, at_least_float32, require_axes, sizes_along
@@ -204,13 +205,15 @@ class BatchNormalization(keras.layers.Layer):
             )
 
         def deviation(shape: Shape, dtype: Any = None) -> Tensor:
-            return ops.sqrt(_fresh(self.moving_variance_initializer)(shape, dtype=dtype))
+            return ops.sqrt(initializer_copy(self.moving_variance_initializer)(shape, dtype=dtype))
 
         self.moving_mean = add_statistic("moving_mean", self.moving_mean_initializer)
         self.moving_variance = add_statistic("moving_variance", self.moving_variance_initializer)
         if self.renorm:
             self.moving_stddev = add_statistic("moving_stddev", deviation)
-            self.renorm_mean = add_statistic("renorm_mean", _fresh(self.moving_mean_initializer))
+            self.renorm_mean = add_statistic(
+                "renorm_mean", initializer_copy(self.moving_mean_initializer)
+            )
             self.renorm_stddev = add_statistic("renorm_stddev", deviation)
         self.input_spec = keras.layers.InputSpec(ndim=len(input_shape), axes={self.axis: shape[0]})
 
@@ -279,12 +282,6 @@ def _move(average: Any, value: Tensor, momentum: float) -> Tensor:
     moved = ops.cast(average, value.dtype) * momentum + value * (1.0 - momentum)
     average.assign(moved)
     return moved
-
-
-def _fresh(initializer: Any) -> Any:
-    """An initializer of the same settings, whose random numbers are its own."""
-    is_class = isinstance(initializer, initializers.Initializer)
-    return initializer.clone() if is_class else initializer
 
 
 def _require_mask(mask: Tensor, inputs: Tensor) -> None:

@@ -1,6 +1,7 @@
 """What the encoder's and the decoder's block share: arguments, parts, masks, configuration."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import keras
@@ -23,6 +24,8 @@ from custom_layers.core.shape_check import (
 from custom_layers.linear.dense import Dense
 from custom_layers.normalization.layer_normalization import LayerNormalization
 from custom_layers.regularization.dropout import Dropout
+from custom_layers.transformer.feed_forward import feed_forward
+from custom_layers.transformer.residual import residual
 
 
 class TransformerBlock(keras.layers.Layer):
@@ -123,6 +126,23 @@ class TransformerBlock(keras.layers.Layer):
         )
         layer.build(tuple(shape))
         return layer
+
+    def _build_feed_forward(self, shape: Shape) -> None:
+        self._feedforward_intermediate_dense = self._dense(
+            "feedforward_intermediate_dense", self.intermediate_dim, shape, self.activation
+        )
+        between = (*shape[:-1], self.intermediate_dim)
+        self._feedforward_output_dense = self._dense("feedforward_output_dense", shape[-1], between)
+
+    def _feed_forward(self, x: Tensor) -> tuple[Tensor, None]:
+        inside, outside = self._feedforward_intermediate_dense, self._feedforward_output_dense
+        return feed_forward(x, inside, outside), None
+
+    def _residual(
+        self, x: Tensor, f: Any, norm: Any, dropout: Any, training: bool | None
+    ) -> tuple[Tensor, Any]:
+        """`residual` with this block's order of normalizing, its dropout told of training."""
+        return residual(x, f, norm, partial(dropout, training=training), self.normalize_first)
 
     def _mask_of_keys(
         self,

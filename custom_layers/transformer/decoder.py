@@ -20,8 +20,6 @@ from custom_layers.attention.masks import both, causal_mask
 from custom_layers.core.protocols import Shape, Tensor
 from custom_layers.core.shape_check import require
 from custom_layers.transformer.block import TransformerBlock
-from custom_layers.transformer.feed_forward import feed_forward
-from custom_layers.transformer.residual import residual
 
 
 @keras.saving.register_keras_serializable(package="custom_layers")
@@ -113,11 +111,7 @@ class TransformerDecoder(TransformerBlock):
             )
             self._cross_attention_layer_norm = self._norm("cross_attention_layer_norm", steps)
             self._cross_attention_dropout = self._dropout("cross_attention_dropout")
-        self._feedforward_intermediate_dense = self._dense(
-            "feedforward_intermediate_dense", self.intermediate_dim, steps, self.activation
-        )
-        between = (*steps[:-1], self.intermediate_dim)
-        self._feedforward_output_dense = self._dense("feedforward_output_dense", steps[-1], between)
+        self._build_feed_forward(steps)
         self._feedforward_layer_norm = self._norm("feedforward_layer_norm", steps)
         self._feedforward_dropout = self._dropout("feedforward_dropout")
         self.built = True
@@ -170,38 +164,19 @@ class TransformerDecoder(TransformerBlock):
             )
             return (attended, None) if cross_attention_cache is None else attended
 
-        def think(x: Tensor) -> tuple[Tensor, None]:
-            inside, outside = self._feedforward_intermediate_dense, self._feedforward_output_dense
-            return feed_forward(x, inside, outside), None
-
-        y, self_attention_cache = residual(  # (1)
-            decoder_sequence,
-            look_back,
-            self._self_attention_layer_norm,
-            lambda y: self._self_attention_dropout(y, training=training),
-            self.normalize_first,
-        )
-        caches = [self_attention_cache]
+        norm, dropout = self._self_attention_layer_norm, self._self_attention_dropout
+        y, cache = self._residual(decoder_sequence, look_back, norm, dropout, training)  # (1)
+        caches = [cache]
         if self._cross_attention_layer is not None:
             words_mask = self._mask_of_keys(
                 encoder_sequence, encoder_padding_mask, encoder_attention_mask, "encoder_"
             )
-            y, cross_attention_cache = residual(  # (2)
-                y,
-                look_across,
-                self._cross_attention_layer_norm,
-                lambda y: self._cross_attention_dropout(y, training=training),
-                self.normalize_first,
-            )
-            caches.append(cross_attention_cache)
-        y, _ = residual(  # (3)
-            y,
-            think,
-            self._feedforward_layer_norm,
-            lambda y: self._feedforward_dropout(y, training=training),
-            self.normalize_first,
-        )
-        return y if self_attention_cache is None else (y, *caches)
+            norm, dropout = self._cross_attention_layer_norm, self._cross_attention_dropout
+            y, cache = self._residual(y, look_across, norm, dropout, training)  # (2)
+            caches.append(cache)
+        norm, dropout = self._feedforward_layer_norm, self._feedforward_dropout
+        y, _ = self._residual(y, self._feed_forward, norm, dropout, training)  # (3)
+        return y if caches[0] is None else (y, *caches)
 
     def compute_output_shape(self, decoder_sequence_shape: Shape) -> Shape:
         return decoder_sequence_shape

@@ -14,8 +14,6 @@ import keras
 from custom_layers.attention.multi_head import MultiHeadAttention
 from custom_layers.core.protocols import Shape, Tensor
 from custom_layers.transformer.block import TransformerBlock
-from custom_layers.transformer.feed_forward import feed_forward
-from custom_layers.transformer.residual import residual
 
 
 @keras.saving.register_keras_serializable(package="custom_layers")
@@ -56,13 +54,7 @@ class TransformerEncoder(TransformerBlock):
         self._self_attention_layer_norm = self._norm("self_attention_layer_norm", inputs_shape)
         self._self_attention_dropout = self._dropout("self_attention_dropout")
         self._feedforward_layer_norm = self._norm("feedforward_layer_norm", inputs_shape)
-        self._feedforward_intermediate_dense = self._dense(
-            "feedforward_intermediate_dense", self.intermediate_dim, inputs_shape, self.activation
-        )
-        between = (*inputs_shape[:-1], self.intermediate_dim)
-        self._feedforward_output_dense = self._dense(
-            "feedforward_output_dense", inputs_shape[-1], between
-        )
+        self._build_feed_forward(inputs_shape)
         self._feedforward_dropout = self._dropout("feedforward_dropout")
         self.built = True
 
@@ -86,24 +78,10 @@ class TransformerEncoder(TransformerBlock):
             )
             return attended if return_attention_scores else (attended, None)
 
-        def think(x: Tensor) -> tuple[Tensor, None]:
-            inside, outside = self._feedforward_intermediate_dense, self._feedforward_output_dense
-            return feed_forward(x, inside, outside), None
-
-        a, weights = residual(  # (1)
-            inputs,
-            attend,
-            self._self_attention_layer_norm,
-            lambda y: self._self_attention_dropout(y, training=training),
-            self.normalize_first,
-        )
-        y, _ = residual(  # (2)
-            a,
-            think,
-            self._feedforward_layer_norm,
-            lambda y: self._feedforward_dropout(y, training=training),
-            self.normalize_first,
-        )
+        norm, dropout = self._self_attention_layer_norm, self._self_attention_dropout
+        a, weights = self._residual(inputs, attend, norm, dropout, training)  # (1)
+        norm, dropout = self._feedforward_layer_norm, self._feedforward_dropout
+        y, _ = self._residual(a, self._feed_forward, norm, dropout, training)  # (2)
         return (y, weights) if return_attention_scores else y
 
     def compute_output_shape(self, inputs_shape: Shape) -> Shape:
