@@ -1,6 +1,5 @@
 """The picture of the page: how much of a gradient is left, so many steps back."""
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -40,13 +39,3 @@ def save_gradients_over_time(
     figure.savefig(path, dpi=110)
     plt.close(figure)
     return path
-
-
-def show(path: Path) -> None:
-    """A picture in the notebook; as a script, the place where it lies."""
-    if "ipykernel" in sys.modules:
-        from IPython.display import Image, display
-
-        display(Image(str(path)))
-    else:
-        print(f"picture: {path}")

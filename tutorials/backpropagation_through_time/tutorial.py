@@ -53,6 +53,7 @@ from tutorials.backpropagation_through_time.layer_gradients import (
     gradients_of,
     with_the_weights_of,
 )
+from tutorials.page import show
 
 OUT = Path(tempfile.mkdtemp(prefix="backpropagation_through_time_"))
 rng = np.random.default_rng(0)
@@ -359,7 +360,7 @@ for k, cosine in cosines.items():
     print(f"truncate_every={k!s:5} cosine with the whole gradient by U: {cosine:.3f}")
 
 truncations = {f"truncate_every={k}": total for k, (total, _) in cut.items()}
-pictures.show(pictures.save_gradients_over_time(norms, truncations, OUT / "gradients.png"))
+show(pictures.save_gradients_over_time(norms, truncations, OUT / "gradients.png"))
 
 # %% [markdown]
 # Left: what is left of the gradient, so many steps before the end. The slope of a line is the

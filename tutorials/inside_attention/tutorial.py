@@ -39,11 +39,11 @@ import tensorflow as tf
 
 import custom_layers
 from custom_layers.data import SentencePairs, load_sentence_pairs
-from tutorials.backpropagation_through_time.pictures import show
 from tutorials.inside_attention import pictures, recall_tasks, three_translators
 from tutorials.inside_attention.score_measures import passing, share_where_both_meet, softmax
 from tutorials.inside_attention.turns import time_ratio
 from tutorials.nmt_with_attention.data import PRESETS, prepare
+from tutorials.page import show
 
 tf.get_logger().setLevel("ERROR")  # batches differ in length, so that functions are traced anew
 FAST = os.environ.get("TUTORIAL_FAST") == "1"

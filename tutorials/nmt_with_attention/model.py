@@ -118,9 +118,7 @@ class Translator(TextTranslator):
         *,
         method: str = "greedy",
         beam_width: int = 4,
-        length_penalty: float = 0.6,
-        top_k: int | None = None,
-        top_p: float | None = None,
+        **options: Any,
     ) -> tuple[Any, Any]:
         context_tokens = self.context_text(texts).to_tensor()
         context = self.encoder(context_tokens)
@@ -140,9 +138,7 @@ class Translator(TextTranslator):
             temperature=temperature,
             seed=seed,
             beam_width=beam_width,
-            length_penalty=length_penalty,
-            top_k=top_k,
-            top_p=top_p,
+            **options,
             start=self.start,
             end=self.end,
             max_steps=self.max_words + 1,

@@ -53,6 +53,7 @@ from custom_layers.training import masked_loss
 from tutorials.nmt_with_attention import encoder_decoder, pictures
 from tutorials.nmt_with_attention.data import PRESETS, learning_rate_of, prepare
 from tutorials.nmt_with_attention.model import Translator, build_translator
+from tutorials.page import show
 from tutorials.translation import evaluation, export
 from tutorials.translation.text import standardize
 
@@ -72,17 +73,6 @@ if FAST:
     PRESET = PRESET._replace(units=32, vocabulary_size=600, steps=40, learning_rate=1e-2)
     PRESET = PRESET._replace(held_out_limit=64, bleu_limit=16)
 OUT = Path(tempfile.mkdtemp(prefix="nmt_with_attention_"))
-
-
-def show(path):
-    """A picture in the notebook; as a script, the place where it lies."""
-    if "ipykernel" in sys.modules:
-        from IPython.display import Image, display
-
-        display(Image(str(path)))
-    else:
-        print(f"picture: {path}")
-
 
 # %% [markdown]
 # ## 1. Sentence pairs

@@ -182,22 +182,16 @@ class Transformer(TextTranslator):
         *,
         method: str = "greedy",
         beam_width: int = 4,
-        length_penalty: float = 0.6,
-        top_k: int | None = None,
-        top_p: float | None = None,
         cached: bool = True,
-        most_tokens: Any = None,
+        **options: Any,
     ) -> tuple[Any, Any]:
-        """See `TextTranslator`.
+        """See `TextTranslator`; a translation ends at twice the longest sentence and ten tokens more.
 
         Args:
             cached: False computes the whole prefix anew at each step: the same tokens, more slowly.
-            most_tokens: where a translation is cut. Default: twice the longest sentence and ten more.
         """
         context_tokens = self.context_text.tokens_of(texts).to_tensor()[:, : self.max_tokens]
-        longest = tf.shape(context_tokens)[1]
-        limit = 2 * longest + 10 if most_tokens is None else most_tokens
-        limit = tf.minimum(limit, self.max_tokens)
+        limit = tf.minimum(2 * tf.shape(context_tokens)[1] + 10, self.max_tokens)
         words = context_tokens != 0
         context = self.encode(context_tokens, words)
         beams = beam_width if method == "beam" else 1
@@ -212,9 +206,7 @@ class Transformer(TextTranslator):
             temperature=temperature,
             seed=seed,
             beam_width=beam_width,
-            length_penalty=length_penalty,
-            top_k=top_k,
-            top_p=top_p,
+            **options,
             start=Subwords.start,
             end=Subwords.end,
             max_steps=limit,

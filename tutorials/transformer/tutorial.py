@@ -44,6 +44,7 @@ import tensorflow as tf
 import custom_layers
 from custom_layers.comparison import compare
 from custom_layers.data import load_sentence_pairs
+from tutorials.page import show
 from tutorials.transformer import blocks, pictures
 from tutorials.transformer.data import PRESETS, learning_rate_of, prepare, sizes_of
 from tutorials.transformer.model import Transformer, build_transformer
@@ -66,17 +67,6 @@ if FAST:
     PRESET = PRESET._replace(held_out_limit=64, bleu_limit=16)
 OUT = Path(tempfile.mkdtemp(prefix="transformer_"))
 rng = np.random.default_rng(SEED)
-
-
-def show(path):
-    """A picture in the notebook; as a script, the place where it lies."""
-    if "ipykernel" in sys.modules:
-        from IPython.display import Image, display
-
-        display(Image(str(path)))
-    else:
-        print(f"picture: {path}")
-
 
 # %% [markdown]
 # ## 1. A question, many answers

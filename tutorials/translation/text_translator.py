@@ -36,13 +36,12 @@ class TextTranslator(keras.Model):
         *,
         method: str = "greedy",
         beam_width: int = 4,
-        length_penalty: float = 0.6,
-        top_k: int | None = None,
-        top_p: float | None = None,
+        **options: Any,
     ) -> tuple[Any, Any]:
         """Translate (batch,) strings in the graph: sentences (batch,) and tokens (batch, steps).
 
-        A sentence without words gives an empty translation. Arguments as in `translate`.
+        A sentence without words gives an empty translation. Arguments as in `translate`; `options`
+        are the others of `searched`.
         """
         raise NotImplementedError
 
@@ -136,9 +135,9 @@ def searched(
     temperature: Any,
     seed: Any,
     beam_width: int,
-    length_penalty: float,
-    top_k: int | None,
-    top_p: float | None,
+    length_penalty: float = 0.6,
+    top_k: int | None = None,
+    top_p: float | None = None,
     **shared: Any,
 ) -> Any:
     """`Decoded` by one of `METHODS`; `shared` is what all of them take."""
