@@ -7,7 +7,7 @@ do not change any more; so they are kept, and a step costs one position's work:
     c_t  = attention(q_t, K, V)                            (2) equation (2) of `multi_head.py`
 
 In cross attention K and V are those of the encoded sentence: (1) is done once for all its positions, and
-every later step reads them.
+every later step reads them. A single query is answered by `one_query.py`.
 Source: Shazeer 2019, arXiv:1911.02150, section 2.4, as incremental attention.
 """
 
@@ -18,8 +18,10 @@ from keras import ops
 
 from custom_layers.attention.multi_head import MultiHeadAttention
 from custom_layers.attention.multi_head_arguments import check_shapes
+from custom_layers.attention.one_query import one_query_context, updated
 from custom_layers.core.protocols import Tensor
 from custom_layers.core.shape_check import require, require_shape
+from custom_layers.core.taps import listener_of
 
 
 @keras.saving.register_keras_serializable(package="custom_layers")
@@ -67,12 +69,10 @@ class CachedMultiHeadAttention(MultiHeadAttention):
         if cache is None:
             keys, values = self._key_dense(key), self._value_dense(value)
         else:
-            keys, values = cache[:, 0], cache[:, 1]
             if cache_update_index is not None:
-                place = [0, cache_update_index, 0, 0]
-                keys = ops.slice_update(keys, place, self._key_dense(key))  # (1)
-                values = ops.slice_update(values, place, self._value_dense(value))
-                cache = ops.stack((keys, values), axis=1)
+                new = ops.stack((self._key_dense(key), self._value_dense(value)), axis=1)
+                cache = updated(cache, new, cache_update_index)  # (1)
+            keys, values = cache[:, 0], cache[:, 1]
         context, weights = self._compute_attention(
             query=self._query_dense(query),
             key=keys,
@@ -109,6 +109,31 @@ class CachedMultiHeadAttention(MultiHeadAttention):
             shape = (query.shape[0], self._num_heads, query.shape[1], cache.shape[2])
             returned.append(keras.KerasTensor(shape, dtype=self.compute_dtype))
         return (*returned, keras.KerasTensor(cache.shape, dtype=self.compute_dtype))
+
+    def _compute_attention(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        attention_mask: Tensor | None = None,
+        training: bool | None = None,
+        return_attention_scores: bool = False,
+        use_causal_mask: bool = False,
+    ) -> tuple[Tensor, Tensor | None]:
+        kernel = self._fused or self._flash_attention
+        watched = return_attention_scores or listener_of(self, query) is not None
+        if query.shape[1] != 1 or training or kernel or watched or use_causal_mask:
+            return super()._compute_attention(
+                query,
+                key,
+                value,
+                attention_mask,
+                training,
+                return_attention_scores,
+                use_causal_mask,
+            )
+        zero_rows = self._dropout > 0
+        return one_query_context(query, key, value, attention_mask, self._scale, zero_rows), None
 
     def _check_cache(self, cache: Tensor | None, cache_update_index: Any) -> None:
         if cache is None:

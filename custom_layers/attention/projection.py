@@ -6,6 +6,7 @@ r"""The affine maps of attention over heads: into the heads, and out of them.
 Source: Vaswani et al. 2017, arXiv:1706.03762, section 3.2.2; the biases are not in the paper.
 """
 
+import math
 import string
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -15,12 +16,19 @@ from keras import activations, initializers, ops
 
 from custom_layers.core.initializer_copy import scaled_for
 from custom_layers.core.protocols import Shape, Tensor
+from custom_layers.core.rows import affine_rows
 
 
 def project(
     x: Tensor, kernel: Tensor, bias: Tensor | None, summed_axes: int, activation: Callable | None
 ) -> Tensor:
-    """Equations (1) and (2): sum over the last axes of x and the first of the kernel."""
+    """Equations (1) and (2): sum over the last axes of x and the first of the kernel.
+
+    A single position is a product of matrices, which TensorFlow computes together with its bias; more
+    are summed as Keras sums them, so that gradients round alike.
+    """
+    if x.shape[1:-summed_axes] == (1,):
+        return _project_one(x, kernel, bias, summed_axes, activation)
     letters = string.ascii_lowercase
     free = len(x.shape) - summed_axes
     inputs = letters[: len(x.shape)]
@@ -29,6 +37,17 @@ def project(
     y = ops.einsum(equation, x, kernel)
     if bias is not None:
         y = ops.add(y, bias)
+    return y if activation is None else activation(y)
+
+
+def _project_one(
+    x: Tensor, kernel: Tensor, bias: Tensor | None, summed_axes: int, activation: Callable | None
+) -> Tensor:
+    """The same for x (batch, 1, *summed)."""
+    features = math.prod(kernel.shape[:summed_axes])
+    rows, matrix = ops.reshape(x, (-1, features)), ops.reshape(kernel, (features, -1))
+    y = affine_rows(rows, matrix, None if bias is None else ops.reshape(bias, (-1,)))
+    y = ops.reshape(y, (-1, 1, *kernel.shape[summed_axes:]))
     return y if activation is None else activation(y)
 
 

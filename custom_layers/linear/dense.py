@@ -10,9 +10,10 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, NoReturn
 
 import keras
-from keras import activations, constraints, initializers, ops, regularizers
+from keras import activations, constraints, initializers, regularizers
 
 from custom_layers.core.protocols import Shape, Tensor
+from custom_layers.core.rows import affine_rows
 from custom_layers.core.shape_check import known_features, require_positive_integer
 
 
@@ -27,9 +28,7 @@ def dense_step(
     x: Tensor, kernel: Tensor, bias: Tensor | None, activation: Callable | None
 ) -> DenseStep:
     """Equations (1) and (2) of the module; no bias and no activation where they are None."""
-    z = ops.matmul(x, kernel)
-    if bias is not None:
-        z = ops.add(z, bias)  # (1)
+    z = affine_rows(x, kernel, bias)  # (1)
     return DenseStep(z, y=z if activation is None else activation(z))  # (2)
 
 

@@ -358,7 +358,6 @@ cut = {k: recorded(k) for k in (None, 30, 20, 12, 4)}
 cosines = {k: g @ whole / np.linalg.norm(g) / np.linalg.norm(whole) for k, (_, g) in cut.items()}
 for k, cosine in cosines.items():
     print(f"truncate_every={k!s:5} cosine with the whole gradient by U: {cosine:.3f}")
-
 truncations = {f"truncate_every={k}": total for k, (total, _) in cut.items()}
 show(pictures.save_gradients_over_time(norms, truncations, OUT / "gradients.png"))
 
