@@ -1,0 +1,1 @@
+"""What the package costs, measured beside what it stands for. `python -m benchmarks --help`."""
