@@ -1,6 +1,6 @@
-"""Time as ratios: ways to do one thing in turns, in one process, so that other work hits all of them.
+"""Time as ratios: ways to do one thing, in turns in one process, so that other work hits all of them.
 
-A benchmark is a module with `rows(quick: bool) -> Iterator[Row]`. `python -m benchmarks` runs all of them,
+A benchmark is a module with `rows(quick: bool) -> Iterator[Row]`. `python -m benchmarks` runs all,
 each in a process of its own, and writes `results.json` and `results.md`.
 """
 
