@@ -26,7 +26,7 @@ BENCHMARKS = (
     "truncated_bptt",
     "start_up",
     "input_pipeline",
-    "nmt_to_loss",
+    "time_to_loss",
 )
 FOLDER = Path(__file__).parent
 PACKAGES = ("tensorflow", "keras", "torch", "numpy")

@@ -9,6 +9,7 @@ import tensorflow as tf
 from custom_layers.data import load_sentence_pairs
 from tutorials.translation.batches import (
     TranslationData,
+    bucketed_batches,
     ordered_batches,
     shuffled_batches,
     split,
@@ -50,11 +51,13 @@ def learning_rate_of(preset: Preset, steps: int) -> Any:
     return keras.optimizers.schedules.CosineDecay(preset.learning_rate, decay_steps=max(steps, 1))
 
 
-def prepare(pairs: Any, preset: Preset, seed: int = 0) -> TranslationData:
+def prepare(pairs: Any, preset: Preset, seed: int = 0, bucketed: bool = False) -> TranslationData:
     """Split, learn the vocabularies on the training part, tokenise, and batch.
 
     Args:
         pairs: SentencePairs, their `source` is translated into their `target`.
+        bucketed: whether the sentences of a batch are of like length, so that little of it is
+            padding: half the time of a step on `spa-eng`, in another order of the pairs.
 
     Raises: ValueError when fewer pairs are left for training than one batch holds.
     """
@@ -65,10 +68,11 @@ def prepare(pairs: Any, preset: Preset, seed: int = 0) -> TranslationData:
     def tokens_of(part: Any) -> tuple[Any, Any]:
         return _tokens(part.source, context_vocabulary), _tokens(part.target, target_vocabulary)
 
+    batches = bucketed_batches if bucketed else shuffled_batches
     return TranslationData(
         context_vocabulary,
         target_vocabulary,
-        shuffled_batches(*tokens_of(train), preset.batch_size, seed),
+        batches(*tokens_of(train), preset.batch_size, seed),
         ordered_batches(*tokens_of(held_out), preset.batch_size),
         train,
         held_out,
