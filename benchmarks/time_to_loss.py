@@ -1,8 +1,8 @@
 """How long a translator trains to the held-out loss that the official settings reach.
 
 The official way: Keras's layers, sentences tokenised anew in every epoch, random batches, the loss
-computed once more as a metric, as in TensorFlow's tutorials. Our way is the same model with the same parameters,
-optimizer and number of sentences in a batch; what each change brings to the time of a step is a row:
+computed once more as a metric, as in TensorFlow's tutorials. Our way is the same model with the same
+parameters, optimizer and number of sentences in a batch; what each change brings to a step is a row:
 
     tokenised once     token numbers before training instead of strings in every epoch
     loss once          no second cross entropy among the metrics
