@@ -112,6 +112,19 @@ def test_an_epoch_is_a_new_permutation_of_all_pairs(pairs):
     assert rows[:360] != rows[360:]
 
 
+def test_bucketed_batches_hold_the_same_pairs_with_less_padding(pairs):
+    def epoch(bucketed):
+        data = prepare(pairs, PRESET, bucketed=bucketed)
+        count = len(data.train_pairs.source) // PRESET.batch_size
+        return [context.numpy() for (context, _), _ in data.train.take(count)]
+
+    shuffled, bucketed = epoch(False), epoch(True)
+    rows = [{tuple(row[row > 0]) for batch in way for row in batch} for way in (shuffled, bucketed)]
+    assert len(rows[0] & rows[1]) > 0.9 * len(rows[0])  # but for the few that an epoch leaves out
+    padding = [sum((batch == 0).sum() for batch in way) for way in (shuffled, bucketed)]
+    assert padding[1] < 0.5 * padding[0]
+
+
 def test_held_out_pairs_come_once_in_order_and_not_in_training(pairs):
     data = prepare(pairs, PRESET._replace(held_out_limit=33))
     assert len(data.held_out_pairs.source) == 33

@@ -83,6 +83,6 @@ def _tokens(texts: Sequence[str], vocabulary: Sequence[str]) -> Any:
     return vectorizer_of(vocabulary)(tf.constant(list(texts), tf.string))
 
 
-def load(data: str, preset: Preset, seed: int = 0) -> TranslationData:
+def load(data: str, preset: Preset, seed: int = 0, bucketed: bool = False) -> TranslationData:
     """`prepare` what `custom_layers.data.load_sentence_pairs` finds under the name `data`."""
-    return prepare(load_sentence_pairs(data), preset, seed)
+    return prepare(load_sentence_pairs(data), preset, seed, bucketed)

@@ -28,7 +28,7 @@ class Tutorial(NamedTuple):
     presets: by the name in `--preset`: `steps`, `batch_size`, `bleu_limit`, and sizes of its own.
     namespaces: what a model is built from, by the name in `--layers`.
     several: a choice of `--layers` that trains more than one -> their names, the reference first.
-    load: (data, preset, seed) -> data with `train`, `held_out`, `train_pairs`, `held_out_pairs`.
+    load: (arguments, preset) -> data with `train`, `held_out`, `train_pairs`, `held_out_pairs`.
     describe: data -> what they are, in words.
     sizes: (preset, arguments) -> what the model is, in words.
     build: (namespace, data, preset, steps, arguments) -> a compiled translator.
@@ -38,7 +38,7 @@ class Tutorial(NamedTuple):
     presets: Mapping[str, Any]
     namespaces: Mapping[str, Any]
     several: Mapping[str, Sequence[str]]
-    load: Callable[[str, Any, int], Any]
+    load: Callable[[Namespace, Any], Any]
     describe: Callable[[Any], str]
     sizes: Callable[[Any, Namespace], str]
     build: Callable[[Any, Any, Any, int, Namespace], Any]
@@ -70,7 +70,7 @@ def run(tutorial: Tutorial, arguments: Namespace, say: Say) -> int:
     steps = preset.steps if arguments.steps is None else arguments.steps
     say(f"reading the sentence pairs: {arguments.data}")
     try:
-        data = tutorial.load(arguments.data, preset, arguments.seed)
+        data = tutorial.load(arguments, preset)
     except (ValueError, OSError) as error:
         raise BadInput(str(error)) from error
     say(
