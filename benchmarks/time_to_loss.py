@@ -9,7 +9,7 @@ parameters, optimizer and number of sentences in a batch; what each change bring
     bucketed           sentences of like length in a batch, so that little of it is padding
     custom layers      `custom_layers` for `keras.layers`
 
-Then the official way trains for `STEPS`, ours until its held-out loss is as low; the time of the
+Then the official way trains for its steps, ours until its held-out loss is as low; the time of the
 evaluations is not counted, that of tracing is.
 """
 
@@ -17,7 +17,7 @@ import itertools
 import os
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -27,25 +27,71 @@ import custom_layers
 from benchmarks.harness import Ratio, Row, in_turns, ratio_of
 from custom_layers.data import load_sentence_pairs
 from custom_layers.training import masked_accuracy, masked_loss
-from tutorials.nmt_with_attention.data import PRESETS, learning_rate_of, prepare
+from tutorials.nmt_with_attention import data as nmt_data
 from tutorials.nmt_with_attention.model import build_translator
+from tutorials.transformer import data as transformer_data
+from tutorials.transformer.model import build_transformer
+from tutorials.transformer.subwords import Subwords
 from tutorials.translation.batches import TranslationData, teacher_forcing
 from tutorials.translation.text import vectorizer_of
 
-STEPS, LOOK_EVERY = 2000, 100
-STEPS_OF_A_TURN = 8
+STEPS_OF_A_TURN, TURNS, LOOK_EVERY = 8, 25, 100
 TARGET = 0.4
 WAYS = ("official", "tokenised once", "loss once", "bucketed", "custom layers")
 
 
+class Translator(NamedTuple):
+    """One of the tutorials.
+
+    data: its module, with `PRESETS` and `prepare`.
+    tokens_of: vocabulary -> strings to ragged token numbers.
+    build: (layers, data, preset) -> a compiled model.
+    steps: of the official way.
+    """
+
+    data: Any
+    tokens_of: Callable[[Any], Callable[[Any], Any]]
+    build: Callable[[Any, TranslationData, Any], Any]
+    steps: int
+
+
+def build_nmt(layers: Any, data: TranslationData, preset: Any) -> Any:
+    """The recurrent translator, at a constant learning rate."""
+    vocabularies = data.context_vocabulary, data.target_vocabulary
+    return build_translator(layers, *vocabularies, preset.units, learning_rate=preset.learning_rate)
+
+
+def build_attentive(layers: Any, data: TranslationData, preset: Any) -> Any:
+    """The Transformer, its learning rate rising."""
+    return build_transformer(
+        *(layers, data.context_vocabulary, data.target_vocabulary),
+        transformer_data.learning_rate_of(preset),
+        **transformer_data.sizes_of(preset),
+    )
+
+
+TUTORIALS = {
+    "NMT": Translator(nmt_data, vectorizer_of, build_nmt, 2000),
+    "Transformer": Translator(
+        transformer_data, lambda pieces: Subwords(pieces).tokens_of, build_attentive, 1000
+    ),
+}
+
+
 def rows(quick: bool) -> list[Row]:
     """What each change brings, then the time to the loss; real pairs where there are any."""
+    return [row for name in TUTORIALS for row in rows_of(name, quick)]
+
+
+def rows_of(name: str, quick: bool) -> list[Row]:
+    """The rows of one tutorial."""
+    tutorial = TUTORIALS[name]
     corpus = "demo" if quick or "CUSTOM_LAYERS_DATA" not in os.environ else "spa-eng"
-    preset = PRESETS["quick" if quick else "tutorial"]
+    preset = tutorial.data.PRESETS["quick" if quick else "tutorial"]
     pairs = load_sentence_pairs(corpus)
-    plain, bucketed = (prepare(pairs, preset, bucketed=way) for way in (False, True))
+    plain, bucketed = (tutorial.data.prepare(pairs, preset, bucketed=way) for way in (False, True))
     streams = {
-        "official": official_batches(plain, preset.batch_size),
+        "official": official_batches(tutorial, plain, preset.batch_size),
         "tokenised once": plain.train,
         "loss once": plain.train,
         "bucketed": bucketed.train,
@@ -55,49 +101,47 @@ def rows(quick: bool) -> list[Row]:
     def model_of(way: str) -> Any:
         keras.utils.set_random_seed(0)
         layers = custom_layers if way == "custom layers" else keras.layers
-        model = build_translator(
-            *(layers, plain.context_vocabulary, plain.target_vocabulary),
-            *(preset.units, "multi_head", learning_rate_of(preset, STEPS)),
-        )
+        model = tutorial.build(layers, plain, preset)
         if way in WAYS[:2]:
             metrics = [masked_accuracy, masked_loss]
             model.compile(model.optimizer, masked_loss, metrics=metrics, jit_compile=False)
         return model
 
-    group = f"NMT tutorial, {corpus}"
+    group = f"{name} tutorial, {corpus}"
     turns = {way: turn_of(model_of(way), iter(streams[way])) for way in WAYS}
-    seconds = in_turns(turns, 3 if quick else 25, warm_up=2 if quick else 10)
+    seconds = in_turns(turns, 3 if quick else TURNS, warm_up=2 if quick else 10)
     figures = {way: 1e3 * float(values.mean()) / STEPS_OF_A_TURN for way, values in seconds.items()}
     found = [
-        Row(group, f"a step, {way}", "ms", {k: figures[k] for k in (way, "official")},
+        Row(f"{group}, a step", way, "ms", {k: figures[k] for k in (way, "official")},
             (way, "official"), ratio_of(seconds[way], seconds["official"]), None)
         for way in WAYS[1:]
     ]  # fmt: skip
-    steps = 40 if quick else STEPS
+    del turns  # the models of the turns, and their memory
+    steps = 40 if quick else tutorial.steps
     wanted, official = time_to(model_of("official"), streams["official"], plain.held_out, steps)
     reached, ours = time_to(
         model_of("custom layers"), streams["custom layers"], plain.held_out, 2 * steps, wanted
     )
     ratio = Ratio(*[ours / official] * 3)
-    name = f"to a held-out loss of {wanted:.3f}"
+    told = f"to a held-out loss of {wanted:.3f}"
     if reached > wanted:
-        name += f" (ours ended at {reached:.3f}, after {2 * steps} steps)"
+        told += f" (ours ended at {reached:.3f}, after {2 * steps} steps)"
     figures = {"ours": ours, "official": official}
     return [
         *found,
-        Row(f"{group}, wall time", name, "s", figures, ("ours", "official"), ratio, TARGET),
+        Row(f"{group}, wall time", told, "s", figures, ("ours", "official"), ratio, TARGET),
     ]
 
 
-def official_batches(data: TranslationData, batch_size: int) -> tf.data.Dataset:
-    """As in TensorFlow's tutorial: strings, shuffled, batched, and turned into tokens batch by batch."""
-    context_text = vectorizer_of(data.context_vocabulary)
-    target_text = vectorizer_of(data.target_vocabulary)
+def official_batches(tutorial: Translator, data: TranslationData, batch_size: int) -> Any:
+    """As in TensorFlow's tutorials: strings, shuffled, batched, then turned into tokens."""
+    context_of = tutorial.tokens_of(data.context_vocabulary)
+    target_of = tutorial.tokens_of(data.target_vocabulary)
     pairs = data.train_pairs
     strings = tf.data.Dataset.from_tensor_slices((list(pairs.source), list(pairs.target)))
     batches = strings.shuffle(len(pairs.source), seed=0).repeat().batch(batch_size, True)
     return batches.map(
-        lambda source, target: teacher_forcing(context_text(source), target_text(target)),
+        lambda source, target: teacher_forcing(context_of(source), target_of(target)),
         num_parallel_calls=tf.data.AUTOTUNE,
     )
 

@@ -12,6 +12,7 @@ from tutorials.translation.batches import (
     TranslationData,
     bucketed_batches,
     ordered_batches,
+    shuffled_batches,
     split,
 )
 
@@ -59,11 +60,12 @@ def learning_rate_of(preset: Preset) -> WarmupSchedule:
     return WarmupSchedule(preset.d_model, preset.warmup_steps)
 
 
-def prepare(pairs: Any, preset: Preset, seed: int = 0) -> TranslationData:
+def prepare(pairs: Any, preset: Preset, seed: int = 0, bucketed: bool = True) -> TranslationData:
     """Split, learn the sub-words on the training part, tokenise, leave out what is too long, batch.
 
     Args:
         pairs: SentencePairs, their `source` is translated into their `target`.
+        bucketed: whether the sentences of a batch are of like length, so that little of it is padding.
 
     Raises: ValueError when fewer pairs are left for training than one batch holds.
     """
@@ -84,10 +86,11 @@ def prepare(pairs: Any, preset: Preset, seed: int = 0) -> TranslationData:
 
     train_tokens, train = tokens_of(train)
     held_out_tokens, held_out = tokens_of(held_out)
+    batches = bucketed_batches if bucketed else shuffled_batches
     return TranslationData(
         context_vocabulary,
         target_vocabulary,
-        bucketed_batches(*train_tokens, preset.batch_size, seed),
+        batches(*train_tokens, preset.batch_size, seed),
         ordered_batches(*held_out_tokens, preset.batch_size),
         train,
         held_out,
