@@ -89,7 +89,8 @@ class Recurrence:
             record = self.cell.step_with(given.parameters, x["projected"], states, **probes)
             if "h" in given.probes:
                 record = record._replace(h=record.h + x["h"])
-            return record.h, self.cell.states_of(record), (record, states)
+            before = [] if given.mask is None else states  # without a mask they are in the records
+            return record.h, self.cell.states_of(record), (record, before)
 
         outputs, states, (records, before) = masked_time_loop(
             step,
@@ -102,8 +103,20 @@ class Recurrence:
             zero_output_for_mask=self.zero_output_for_mask,
             loop=truncated_loop(self.loop, self.truncate_every),
         )
+        if given.mask is None:
+            before = self._states_before(given.states, records)
         shown = records._asdict() if self.keeps_records else None
         return Results(outputs, states, shown), Kept(given, records, before)
+
+    def _states_before(self, first: list[Tensor], records: Any) -> list[Tensor]:
+        """s_{t-1} of all steps where none is masked: what the step before them left."""
+        found = []
+        for state, after in zip(first, self.cell.states_of(records), strict=True):
+            state = ops.expand_dims(state, axis=0)
+            before = (after, state) if self.reverse else (state, after)
+            all_states = ops.concatenate(before, axis=0)
+            found.append(all_states[1:] if self.reverse else all_states[:-1])
+        return found
 
     def backward(self, kept: Kept, d: Results) -> Arguments:
         """Equations (2) and (3)."""

@@ -256,7 +256,14 @@ LOOP = [
     ),
     *exchanged(
         *(Recurrence, "forward"),
-        ("(record, states)", "(record, self.cell.states_of(record))"),
+        ("given.mask is None else states", "given.mask is None else self.cell.states_of(record)"),
+    ),
+    *exchanged(
+        *(Recurrence, "_states_before"),
+        ("(after, state) if self.reverse", "(state, after) if self.reverse"),
+        ("all_states[1:] if self.reverse", "all_states[:-1] if self.reverse"),
+        ("else all_states[:-1]", "else all_states[1:]"),
+        ("expand_dims(state,", "expand_dims(0 * state,"),
     ),
     *exchanged(
         *(truncation, "_run"),
@@ -273,7 +280,7 @@ LOOP = [
 ]
 LOOP_SETTINGS = [
     *("LSTM_masked", "LSTM_masked_last", "GRU_zeros", "GRU_zeros_last", "SimpleRNN_backwards"),
-    *("SimpleRNN_dropouts", "GRU_dropouts", "GRU_before_everything"),
+    *("SimpleRNN_dropouts", "GRU_dropouts", "GRU_before_everything", "LSTM_backwards_last"),
 ]
 
 
