@@ -133,14 +133,16 @@ def _sums_over_chunks(x: Any, kernel: Any, bias: Any, y: Any, chunk: int) -> tup
         p, j_n = tf.nn.softmax(z), tf.argmax(z, axis=-1, output_type=tf.int32)  # (2)
         losses = _pick(z, j_n) - _pick(z, y_n) - tf.math.log(_pick(p, j_n))  # (3)
 
-        p_minus_e = tf.tensor_scatter_nd_sub(p, _entries(y_n), tf.ones_like(m))  # (6), without m
+        with tf.control_dependencies([losses]):  # p is read: (6) may take its memory
+            p_minus_e = tf.tensor_scatter_nd_sub(p, _entries(y_n), tf.ones_like(m))  # (6)
         g = tf.cast(p_minus_e, x.dtype)
+        # m belongs to (6) too: it comes in with d_x_n and d_bias, and x_n is 0 where m is.
         d_x_n = m[:, None] * tf.cast(tf.matmul(g, kernel, transpose_b=True), wide)
         return start + chunk, _Sums(
             loss=sums.loss + tf.reduce_sum(m * losses),
             hits=sums.hits + tf.reduce_sum(m * tf.cast(j_n == y_n, wide)),
             d_x=tf.tensor_scatter_nd_add(sums.d_x, at[:, None], d_x_n),
-            d_kernel=sums.d_kernel + tf.cast(tf.matmul(x_n, g, transpose_a=True), wide),  # x_n has m
+            d_kernel=sums.d_kernel + tf.cast(tf.matmul(x_n, g, transpose_a=True), wide),
             d_bias=sums.d_bias + tf.linalg.matvec(p_minus_e, m, transpose_a=True),
         )
 
