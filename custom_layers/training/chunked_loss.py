@@ -21,7 +21,7 @@ with the last of them: padding costs nothing, and whatever stands in its states 
 
 The loss is one number, so that its gradient by anything is (7) to (9) times one number, dL/dloss, which
 alone is unknown on the way forwards. The sums of (7) to (9) are taken there, while a chunk's p_n is at
-hand; a way back that computes the logits again took 1.4 to 1.6 times as long, in the same memory.
+hand; a way back that computes the logits again took 1.4 to 1.6 times as long.
 Where nobody asks for a gradient, a graph drops these sums, which have no part in (4) and (5). Eager
 execution knows no later and always takes them: evaluate inside `tf.function`, as `fit` does.
 
