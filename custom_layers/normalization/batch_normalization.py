@@ -4,14 +4,15 @@ In training, with the batch's own moments, which move those that inference will 
 
     mu_B      = mean(x over all axes but that of the channels)           (1)
     sigma_B^2 = mean((x - mu_B)^2 over the same axes)                    (2)
-    x_hat     = (x - mu_B) / sqrt(sigma_B^2 + epsilon)                   (3)
-    y         = gamma * x_hat + beta                                     (4)
+    g         = gamma / sqrt(sigma_B^2 + epsilon)                        (3)
+    y         = g x + (beta - g mu_B)                                    (4)
     mu       <- momentum * mu + (1 - momentum) * mu_B                    (5)
     sigma^2  <- momentum * sigma^2 + (1 - momentum) * sigma_B^2          (6)
 
 In inference (3) has the moving mu and sigma^2 in place of the batch's. With a mask the means of (1)
 and (2) are sums over the positions kept, divided by their number plus keras.config.epsilon(); all
-positions are normalized.
+positions are normalized. (4) is gamma (x - mu_B) / sigma_B + beta, in the order in which the built-in
+computes it: on TensorFlow the outputs are its own, bit for bit.
 
 Source: Ioffe and Szegedy 2015, arXiv:1502.03167, algorithm 1 for (1) to (4). Moving averages are in
 its section 3.1, with the unbiased variance m / (m - 1) * sigma_B^2 in place of (6)'s.
@@ -29,14 +30,12 @@ from custom_layers.core.shape_check import compatible, require
 from custom_layers.normalization.axes import along, at_least_float32, require_axes, sizes_along
 from custom_layers.normalization.batch_renormalization import (
     Renormalization,
+    corrected,
     renormalization,
     require_clipping,
 )
-from custom_layers.normalization.gain_and_bias import (
-    add_gain_and_bias,
-    gain_and_bias,
-    gain_and_bias_config,
-)
+from custom_layers.normalization.gain_and_bias import add_gain_and_bias, gain_and_bias_config
+from custom_layers.normalization.mean_and_variance import mean_and_variance
 
 
 class BatchMoments(NamedTuple):
@@ -47,10 +46,11 @@ class BatchMoments(NamedTuple):
 
 
 class BatchNormalizationStep(NamedTuple):
-    """What follows from the moments, each of the inputs' shape."""
+    """What follows from the moments."""
 
-    x_hat: Tensor
-    y: Tensor
+    gain: Tensor  # (channels,)
+    bias: Tensor  # (channels,)
+    y: Tensor  # the inputs' shape
 
 
 def batch_moments(
@@ -72,9 +72,8 @@ def batch_moments(
         return BatchMoments(mean, ops.sum(ops.square(centred), axis=others) / count)  # (2)
     if synchronized:
         return BatchMoments(*ops.moments(x, axes=others, synchronized=True))
-    mean = ops.mean(x, axis=others)  # (1)
-    centred = x - along(mean, x, [axis])
-    return BatchMoments(mean, ops.mean(ops.square(centred), axis=others))  # (2)
+    mean, variance = mean_and_variance(x, others)  # (1), (2)
+    return BatchMoments(*(ops.squeeze(moment, others) for moment in (mean, variance)))
 
 
 def batch_normalization_step(
@@ -87,11 +86,18 @@ def batch_normalization_step(
     correction: Renormalization | None = None,
 ) -> BatchNormalizationStep:
     """Equations (3) and (4); with a correction (3) of the module batch_renormalization."""
-    deviation = ops.sqrt(moments.variance + epsilon)
-    x_hat = (x - along(moments.mean, x, [axis])) / along(deviation, x, [axis])  # (3)
+    gamma, beta = (
+        None if weight is None else ops.cast(weight, x.dtype) for weight in (gamma, beta)
+    )
     if correction is not None:
-        x_hat = x_hat * along(correction.r, x, [axis]) + along(correction.d, x, [axis])
-    return BatchNormalizationStep(x_hat, y=gain_and_bias(x_hat, gamma, beta, [axis]))  # (4)
+        gamma, beta = corrected(correction, gamma, beta)
+    gain = ops.rsqrt(moments.variance + epsilon)
+    gain = gain if gamma is None else gain * gamma  # (3)
+    scaled = x * along(
+        gain, x, [axis]
+    )  # before the bias, so that gradients are summed as Keras does
+    bias = -moments.mean * gain if beta is None else beta - moments.mean * gain
+    return BatchNormalizationStep(gain, bias, y=scaled + along(bias, x, [axis]))  # (4)
 
 
 @keras.saving.register_keras_serializable(package="custom_layers")

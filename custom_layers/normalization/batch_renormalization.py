@@ -6,6 +6,7 @@ and sigma, would not, and are what inference uses. The normalized batch is there
     r = clip(sigma_B / sigma, rmin, rmax)                (1)
     d = clip((mu_B - mu) / sigma, -dmax, dmax)           (2)
     y = gamma * (x_hat * r + d) + beta                   (3)
+      = (gamma r) x_hat + (gamma d + beta)               (4)
 
 so that without clipping x_hat * r + d = (x - mu) / sigma. No gradient flows through r and d.
 
@@ -51,6 +52,16 @@ def renormalization(
     if dmax is not None:
         d = ops.clip(d, -dmax, dmax)  # (2)
     return Renormalization(ops.stop_gradient(r), ops.stop_gradient(d))
+
+
+def corrected(
+    correction: Renormalization, gamma: Tensor | None, beta: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """The gain and the bias of (4), which stand for gamma and beta."""
+    r, d = correction
+    if gamma is not None:
+        r, d = r * gamma, d * gamma
+    return r, d if beta is None else d + beta
 
 
 def require_clipping(clipping: Mapping[str, float | None], owner: str) -> None:

@@ -5,8 +5,10 @@ group, all other axes but the batch among them,
 
     mu      = mean(x over S)                       (1)
     sigma^2 = mean((x - mu)^2 over S)              (2)
-    x_hat   = (x - mu) / sqrt(sigma^2 + epsilon)   (3)
-    y       = gamma * x_hat + beta                 (4)   gamma and beta by channel
+    g       = gamma / sqrt(sigma^2 + epsilon)      (3)   gamma and beta by channel
+    y       = g x + (beta - g mu)                  (4)   which is  gamma (x - mu) / sigma + beta
+
+(4) is in the order in which the built-in computes it, as in layer_normalization.py.
 
 G = 1 is layer normalization over all axes but the batch with a gain by channel, G = C is instance
 normalization.
@@ -21,12 +23,14 @@ from keras import constraints, initializers, ops, regularizers
 
 from custom_layers.core.protocols import Shape, Tensor
 from custom_layers.core.shape_check import require
-from custom_layers.normalization.axes import at_least_float32, require_axes, require_floating
-from custom_layers.normalization.gain_and_bias import (
-    add_gain_and_bias,
-    gain_and_bias,
-    gain_and_bias_config,
+from custom_layers.normalization.axes import (
+    along,
+    at_least_float32,
+    require_axes,
+    require_floating,
 )
+from custom_layers.normalization.gain_and_bias import add_gain_and_bias, gain_and_bias_config
+from custom_layers.normalization.mean_and_variance import mean_and_variance
 
 
 class GroupNormalizationStep(NamedTuple):
@@ -37,7 +41,6 @@ class GroupNormalizationStep(NamedTuple):
 
     mean: Tensor  # grouped, size 1 along all axes but the batch and the groups
     variance: Tensor  # likewise
-    x_hat: Tensor  # the inputs' shape
     y: Tensor  # the inputs' shape
 
 
@@ -50,12 +53,13 @@ def group_normalization_step(
     group = (groups, x.shape[axis] // groups)
     grouped = ops.reshape(x, (*shape[:channels_axis], *group, *shape[channels_axis + 1 :]))
     axes = tuple(i for i in range(1, len(grouped.shape)) if i != channels_axis)  # S
-    mean = ops.mean(grouped, axis=axes, keepdims=True)  # (1)
-    centred = grouped - mean
-    variance = ops.mean(ops.square(centred), axis=axes, keepdims=True)  # (2)
-    x_hat = ops.reshape(centred * ops.rsqrt(variance + epsilon), shape)  # (3)
-    y = gain_and_bias(x_hat, gamma, beta, [axis])  # (4)
-    return GroupNormalizationStep(mean, variance, x_hat, y)
+    mean, variance = mean_and_variance(grouped, axes)  # (1), (2)
+    channels = (channels_axis, channels_axis + 1)  # of `grouped`
+    gain = ops.rsqrt(variance + epsilon)
+    if gamma is not None:
+        gain = gain * along(gamma, grouped, channels)  # (3)
+    bias = -mean * gain if beta is None else -mean * gain + along(beta, grouped, channels)
+    return GroupNormalizationStep(mean, variance, ops.reshape(grouped * gain + bias, shape))  # (4)
 
 
 @keras.saving.register_keras_serializable(package="custom_layers")

@@ -6,7 +6,8 @@
 
 Keras's `moments` compute (2), on TensorFlow with a mu that counts as constant there: the first part of
 (3) with c = mu. Its value and its gradient are right, its second derivative is not. The second part adds
-what is missing; it is 0, and so is its gradient, so that both stay the built-in's, bit for bit.
+what is missing; it is 0, and so is its gradient, so that both stay the built-in's, bit for bit. It is of
+the size of the means, and costs nothing beside what is of the size of x.
 """
 
 from collections.abc import Sequence
@@ -21,6 +22,5 @@ def mean_and_variance(x: Tensor, axes: Sequence[int]) -> tuple[Tensor, Tensor]:
     """Equations (1) and (2), with size 1 along the axes; x is float32 or better."""
     mean, variance = ops.moments(x, axes, keepdims=True)
     if keras.backend.backend() == "tensorflow":
-        again = ops.mean(x, axis=axes, keepdims=True)  # a path of its own: sums keep their order
-        variance = variance - ops.square(again - ops.stop_gradient(mean))  # (3)
+        variance = variance - ops.square(mean - ops.stop_gradient(mean))  # (3)
     return mean, variance
