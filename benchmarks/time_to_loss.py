@@ -35,7 +35,7 @@ from tutorials.transformer.subwords import Subwords
 from tutorials.translation.batches import TranslationData, teacher_forcing
 from tutorials.translation.text import vectorizer_of
 
-STEPS_OF_A_TURN, TURNS, LOOK_EVERY = 8, 25, 100
+STEPS_OF_A_TURN, TURNS, LOOK_EVERY = 8, 12, 100
 TARGET = 0.4
 WAYS = ("official", "tokenised once", "loss once", "bucketed", "custom layers")
 
@@ -73,7 +73,7 @@ def build_attentive(layers: Any, data: TranslationData, preset: Any) -> Any:
 TUTORIALS = {
     "NMT": Translator(nmt_data, vectorizer_of, build_nmt, 2000),
     "Transformer": Translator(
-        transformer_data, lambda pieces: Subwords(pieces).tokens_of, build_attentive, 1000
+        transformer_data, lambda pieces: Subwords(pieces).tokens_of, build_attentive, 500
     ),
 }
 
