@@ -8,6 +8,8 @@ import tensorflow as tf
 
 from custom_layers.recurrent.time_loop import Backward, Forward, Step, Structure, unrolled_time_loop
 
+FEW = 2  # sequences, such as inputs and mask, that a step reads for the next one
+
 
 def time_loop(
     step: Step, init: Structure, sequences: Structure, *, reverse: bool = False
@@ -20,7 +22,12 @@ def time_loop(
 def graph_time_loop(
     step: Step, init: Structure, sequences: Structure, *, reverse: bool = False
 ) -> tuple[Structure, Structure]:
-    """One `tf.while_loop`, for any number of steps; XLA compiles it where the number is fixed."""
+    """One `tf.while_loop`, for any number of steps; XLA compiles it where the number is fixed.
+
+    With few sequences a step gets its x_t from the step before, which has read it: in one piece with
+    the reading, XLA computes the functions of a step one number at a time, and a forward pass takes up
+    to twice as long. Many, as on the way back, cost more to hand on than that.
+    """
     leaves = [tf.convert_to_tensor(leaf) for leaf in keras.tree.flatten(sequences)]
     steps = leaves[0].shape[0]
     if steps is None:
@@ -32,31 +39,47 @@ def graph_time_loop(
 
     # What a step returns is known only after a step: this one's values are used by nobody. The graph
     # optimizer removes it, unless the cell changes a variable of its own (Keras's loop is like that).
-    first = keras.tree.pack_sequence_as(sequences, [leaf[0] for leaf in leaves])
-    _, y_template = step(init, first)
+    first = [_first_of(leaf, reverse) for leaf in leaves]
+    _, y_template = step(init, keras.tree.pack_sequence_as(sequences, first))
     carry_template = init
     y_leaves = [y for y in keras.tree.flatten(y_template) if y is not None]
     writers = [tf.TensorArray(y.dtype, size=steps, element_shape=y.shape) for y in y_leaves]
     carry_leaves = [tf.convert_to_tensor(leaf) for leaf in keras.tree.flatten(init)]
 
-    def body(count, carry, writers):
-        t = steps - 1 - count if reverse else count
-        x_t = keras.tree.pack_sequence_as(sequences, [reader.read(t) for reader in readers])
+    def time_of(count):
+        return steps - 1 - count if reverse else count
+
+    reads_ahead = len(leaves) <= FEW
+
+    def body(count, ahead, carry, writers):
+        t, upcoming = time_of(count), time_of(tf.minimum(count + 1, steps - 1))
+        read = ahead if reads_ahead else [reader.read(t) for reader in readers]
+        x_t = keras.tree.pack_sequence_as(sequences, read)
         carry, y_t = step(keras.tree.pack_sequence_as(carry_template, carry), x_t)
         y_leaves = [y for y in keras.tree.flatten(y_t) if y is not None]
         writers = [writer.write(t, y) for writer, y in zip(writers, y_leaves, strict=True)]
-        return count + 1, keras.tree.flatten(carry), writers
+        ahead = [reader.read(upcoming) for reader in readers] if reads_ahead else []
+        return count + 1, ahead, keras.tree.flatten(carry), writers
 
-    _, carry_leaves, writers = tf.while_loop(
+    _, _, carry_leaves, writers = tf.while_loop(
         lambda count, *_: count < steps,
         body,
-        (tf.constant(0), carry_leaves, writers),
+        (tf.constant(0), first if reads_ahead else [], carry_leaves, writers),
         maximum_iterations=steps,  # XLA needs the bound to lay out the gradient's memory
     )
     carry = keras.tree.pack_sequence_as(carry_template, carry_leaves)
     if not writers:
         return carry, None
     return carry, keras.tree.pack_sequence_as(y_template, [writer.stack() for writer in writers])
+
+
+def _first_of(leaf: Any, reverse: bool) -> Any:
+    """The step that comes first; zeros where there is none."""
+    found = leaf[-1:] if reverse else leaf[:1]
+    if leaf.shape[0] is None:
+        zeros = tf.zeros(tf.concat([[1], tf.shape(leaf)[1:]], axis=0), leaf.dtype)
+        found = tf.concat([found, zeros], axis=0)
+    return tf.ensure_shape(found[0], leaf.shape[1:])
 
 
 def with_backward(forward: Forward, backward: Backward, arguments: Structure) -> Structure:

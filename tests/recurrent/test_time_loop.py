@@ -98,6 +98,10 @@ def test_graph_loop_takes_any_number_of_steps(reverse):
         got = as_arrays(run(init, sequences))
         want = as_arrays(unrolled_time_loop(step, init, sequences, reverse=reverse))
         keras.tree.map_structure(np.testing.assert_allclose, got, want)
+    init, sequences = tensors(data(0))
+    carry, outputs = as_arrays(run(init, sequences))
+    keras.tree.map_structure(np.testing.assert_array_equal, carry, as_arrays(init))
+    assert outputs["wide"].shape == (0, 3, 6)
 
 
 def test_unknown_number_of_steps_cannot_be_unrolled():
