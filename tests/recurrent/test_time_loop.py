@@ -98,8 +98,17 @@ def test_graph_loop_takes_any_number_of_steps(reverse):
         got = as_arrays(run(init, sequences))
         want = as_arrays(unrolled_time_loop(step, init, sequences, reverse=reverse))
         keras.tree.map_structure(np.testing.assert_allclose, got, want)
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="only TensorFlow has dynamic shapes")
+@pytest.mark.parametrize("reverse", [False, True])
+def test_graph_loop_of_no_step_returns_what_it_began_with(reverse):
+    import tensorflow as tf
+
     init, sequences = tensors(data(0))
-    carry, outputs = as_arrays(run(init, sequences))
+    spec = {name: tf.TensorSpec((None, *s.shape[1:]), s.dtype) for name, s in sequences.items()}
+    run = tf.function(lambda s: time_loop(step, init, s, reverse=reverse), input_signature=[spec])
+    carry, outputs = as_arrays(run(sequences))
     keras.tree.map_structure(np.testing.assert_array_equal, carry, as_arrays(init))
     assert outputs["wide"].shape == (0, 3, 6)
 
