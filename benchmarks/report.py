@@ -20,12 +20,13 @@ def read(folder: Path) -> Results:
 
 
 def write(folder: Path, results: Results) -> None:
-    """`results.json`, `results.md` and `results.png`."""
+    """`results.json`, `results.md`, and bars for each benchmark that has ratios."""
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(results, indent=1, ensure_ascii=False)
     (folder / "results.json").write_text(text + "\n", encoding="utf-8")
     (folder / "results.md").write_text(markdown(results), encoding="utf-8")
-    save_bars(results, folder / "results.png")
+    for name, found in results.items():
+        save_bars({name: found}, folder / f"results_{name}.png")
 
 
 def rows_of(results: Results) -> Iterator[Row]:

@@ -97,5 +97,5 @@ def test_what_is_written_is_read_again(tmp_path):
     found = results(row(), row(ratio=None, compared=None))
     report.write(tmp_path, found)
     assert list(report.rows_of(report.read(tmp_path))) == list(report.rows_of(found))
-    assert (tmp_path / "results.png").stat().st_size > 1000
+    assert (tmp_path / "results_recurrent.png").stat().st_size > 1000
     assert report.read(tmp_path / "nowhere") == {}
