@@ -1,23 +1,24 @@
 """Measure everything that has a target, and write `results.json`, `results.md` and the pictures.
 
-python -m benchmarks                      all of them, about half an hour on two idle cores
+python -m benchmarks                      all of them, about 50 minutes on two idle cores
 python -m benchmarks recurrent start_up   these; the others keep the rows of their last run
 python -m benchmarks --quick              fewer rounds: to see that all runs, not to quote
 """
 
 import argparse
 import importlib.util
-import json
 import os
 import platform
-import subprocess
 import sys
 import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 from benchmarks import report
+from benchmarks.fresh_process import results_of
 
 BENCHMARKS = (
     "recurrent",
@@ -50,9 +51,8 @@ def main() -> None:
     results = report.read(arguments.out)
     for name in arguments.names or BENCHMARKS:
         begun = time.monotonic()
-        print(f"{name} ...", end=" ", flush=True)
-        rows = run(name, arguments.quick)
-        print(f"{len(rows)} rows in {time.monotonic() - begun:.0f} s")
+        rows = measured(name, arguments.quick, len(results.get(name, {}).get("rows", ())))
+        print(f"{name}: {len(rows)} rows in {time.monotonic() - begun:.0f} s", flush=True)
         results[name] = {"rows": rows, "machine": machine(), "quick": arguments.quick}
         report.write(arguments.out, {n: results[n] for n in BENCHMARKS if n in results})
     missed = report.missed(results)
@@ -61,26 +61,13 @@ def main() -> None:
         print(f"  {line}")
 
 
-def run(name: str, quick: bool) -> list[dict[str, Any]]:
-    """The rows of one benchmark, from a process of its own: its memory and its threads are its own."""
-    code = (
-        "import importlib, json, sys;"
-        f"rows = importlib.import_module('benchmarks.{name}').rows(quick={quick});"
-        "print('ROWS ' + json.dumps([row._asdict() for row in rows]))"
-    )
-    environment = {"TF_CPP_MIN_LOG_LEVEL": "2", "MPLBACKEND": "Agg", **os.environ}
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=FOLDER.parent,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        sys.exit(f"{name} failed:\n{done.stderr[-4000:]}")
-    line = next(line for line in done.stdout.splitlines() if line.startswith("ROWS "))
-    return json.loads(line.removeprefix("ROWS "))
+def measured(name: str, quick: bool, expected: int) -> list[dict[str, Any]]:
+    """The rows of one benchmark; a bar shows how many of those `expected` are there."""
+    rows = results_of("benchmarks.harness:rows_of", name, quick)
+    try:
+        return list(tqdm(rows, desc=name, unit="row", total=expected or None, leave=False))
+    except RuntimeError as failure:
+        sys.exit(f"{name} failed; the rows of its last run stay. {failure}")
 
 
 def machine() -> dict[str, Any]:

@@ -5,8 +5,9 @@ each in a process of its own, and writes `results.json` and `results.md`.
 """
 
 import gc
+import importlib
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,6 +50,12 @@ class Row(NamedTuple):
     def met(self) -> bool | None:
         """Whether the target is met; None where there is none."""
         return None if self.target is None else self.measured <= self.target
+
+
+def rows_of(benchmark: str, quick: bool) -> Iterator[dict[str, Any]]:
+    """The rows of a benchmark by its name, as JSON has them."""
+    for row in importlib.import_module(f"benchmarks.{benchmark}").rows(quick):
+        yield row._asdict()
 
 
 def in_turns(

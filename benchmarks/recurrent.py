@@ -7,7 +7,7 @@ matrix products alone, the large ones and those of each step, as TensorFlow comp
 
 import importlib.util
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -31,14 +31,13 @@ TARGET, FORWARD_TARGET = 0.90, 0.80
 KERAS, OURS = ("Keras", "Keras, XLA"), ("graph", "bptt", "XLA", "bptt, XLA")
 
 
-def rows(quick: bool) -> list[Row]:
+def rows(quick: bool) -> Iterator[Row]:
     """Every layer at every size; `quick`: two layers at two sizes."""
     rounds = 3 if quick else 15
-    found = []
+    sizes = SIZES[:2] if quick else SIZES
     for kind in LAYERS[:2] if quick else LAYERS:
-        for size in SIZES[:2] if quick else SIZES:
-            found += rows_of(kind, size, rounds)
-    return sorted(found, key=lambda row: row.group)  # stable: sizes stay in their order
+        found = [row for size in sizes for row in rows_of(kind, size, rounds)]
+        yield from sorted(found, key=lambda row: row.group)  # stable: sizes stay in their order
 
 
 def rows_of(kind: str, size: tuple[int, ...], rounds: int) -> list[Row]:

@@ -46,9 +46,8 @@ def import_row(rounds: int) -> Row:
     for _ in range(rounds + 1):
         for way, statement in statements.items():
             found[way].append(seconds_of_a_process(IMPORT.format(statement=statement)))
-    middle = {
-        way: np.median(values[1:], axis=0) for way, values in found.items()
-    }  # [0]: to compile
+    # The first import of all compiles, and is left out.
+    middle = {way: np.median(values[1:], axis=0) for way, values in found.items()}
     figures = {
         "above Keras": float(middle["ours"][1]),
         "difference of medians": float(middle["ours"][0] - middle["Keras"][0]),

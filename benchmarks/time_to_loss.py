@@ -14,10 +14,9 @@ evaluations is not counted, that of tracing is.
 """
 
 import itertools
-import os
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
@@ -25,68 +24,26 @@ import tensorflow as tf
 
 import custom_layers
 from benchmarks.harness import Ratio, Row, in_turns, ratio_of
+from benchmarks.translators import TRANSLATORS, Translator, corpus_name
 from custom_layers.data import load_sentence_pairs
 from custom_layers.training import masked_accuracy, masked_loss
-from tutorials.nmt_with_attention import data as nmt_data
-from tutorials.nmt_with_attention.model import build_translator
-from tutorials.transformer import data as transformer_data
-from tutorials.transformer.model import build_transformer
-from tutorials.transformer.subwords import Subwords
 from tutorials.translation.batches import TranslationData, teacher_forcing
-from tutorials.translation.text import vectorizer_of
 
 STEPS_OF_A_TURN, TURNS, LOOK_EVERY = 8, 12, 100
 TARGET = 0.4
 WAYS = ("official", "tokenised once", "loss once", "bucketed", "custom layers")
 
 
-class Translator(NamedTuple):
-    """One of the tutorials.
-
-    data: its module, with `PRESETS` and `prepare`.
-    tokens_of: vocabulary -> strings to ragged token numbers.
-    build: (layers, data, preset) -> a compiled model.
-    steps: of the official way.
-    """
-
-    data: Any
-    tokens_of: Callable[[Any], Callable[[Any], Any]]
-    build: Callable[[Any, TranslationData, Any], Any]
-    steps: int
-
-
-def build_nmt(layers: Any, data: TranslationData, preset: Any) -> Any:
-    """The recurrent translator, at a constant learning rate."""
-    vocabularies = data.context_vocabulary, data.target_vocabulary
-    return build_translator(layers, *vocabularies, preset.units, learning_rate=preset.learning_rate)
-
-
-def build_attentive(layers: Any, data: TranslationData, preset: Any) -> Any:
-    """The Transformer, its learning rate rising."""
-    return build_transformer(
-        *(layers, data.context_vocabulary, data.target_vocabulary),
-        transformer_data.learning_rate_of(preset),
-        **transformer_data.sizes_of(preset),
-    )
-
-
-TUTORIALS = {
-    "NMT": Translator(nmt_data, vectorizer_of, build_nmt, 2000),
-    "Transformer": Translator(
-        transformer_data, lambda pieces: Subwords(pieces).tokens_of, build_attentive, 500
-    ),
-}
-
-
-def rows(quick: bool) -> list[Row]:
+def rows(quick: bool) -> Iterator[Row]:
     """What each change brings, then the time to the loss; real pairs where there are any."""
-    return [row for name in TUTORIALS for row in rows_of(name, quick)]
+    for name in TRANSLATORS:
+        yield from rows_of(name, quick)
 
 
 def rows_of(name: str, quick: bool) -> list[Row]:
     """The rows of one tutorial."""
-    tutorial = TUTORIALS[name]
-    corpus = "demo" if quick or "CUSTOM_LAYERS_DATA" not in os.environ else "spa-eng"
+    tutorial = TRANSLATORS[name]
+    corpus = "demo" if quick else corpus_name()
     preset = tutorial.data.PRESETS["quick" if quick else "tutorial"]
     pairs = load_sentence_pairs(corpus)
     plain, bucketed = (tutorial.data.prepare(pairs, preset, bucketed=way) for way in (False, True))

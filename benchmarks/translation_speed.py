@@ -8,13 +8,13 @@ process; the medians are of all rounds. Nothing is timed before it has run once.
 
 import argparse
 import statistics
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from benchmarks.harness import in_turns
 from custom_layers.data import load_sentence_pairs
 from custom_layers.decoding import greedy
 from tutorials.transformer.subwords import Subwords
@@ -52,19 +52,6 @@ def eager_writer(model: Any, tokens: int) -> Callable[[Any], Any]:
         return prefix[:, 1:]
 
     return write
-
-
-def seconds_of(ways: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
-    """Each way once in every round, after once without a clock."""
-    for way in ways.values():
-        way()
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(rounds):
-        for name, way in ways.items():
-            begun = time.perf_counter()
-            way()
-            seconds[name].append(time.perf_counter() - begun)
-    return seconds
 
 
 def equal_tokens(model: Any, texts: Sequence[str], **options: Any) -> int:
@@ -107,14 +94,14 @@ def main() -> None:
         "whole prefix, in the graph": writer(model, False, count, as_decoded),
         "whole prefix, eager (official)": eager_writer(model, count),
     }
-    found = seconds_of({n: lambda w=w: w(one) for n, w in graphs.items()}, arguments.rounds)
+    found = in_turns({n: lambda w=w: w(one) for n, w in graphs.items()}, arguments.rounds, 1)
     print(f"one sentence, {count} tokens")
     for name, values in found.items():
         print(f"  {name:32} {1e3 * statistics.median(values):8.1f} ms")
 
     lengths = [n for n in (10, 20, 100, 110) if n <= room]
     graphs = {str(n): writer(model, True, n, room) for n in lengths}
-    found = seconds_of({n: lambda w=w: w(one) for n, w in graphs.items()}, 3 * arguments.rounds)
+    found = in_turns({n: lambda w=w: w(one) for n, w in graphs.items()}, 3 * arguments.rounds)
     if len(lengths) == 4:
         early, late = (
             statistics.median(b - a for a, b in zip(found[less], found[more], strict=True)) / 10
@@ -122,7 +109,7 @@ def main() -> None:
         )
         print(f"a token more: {1e3 * early:.2f} ms at 10 to 20, {1e3 * late:.2f} ms at 100 to 110")
 
-    found = seconds_of(
+    found = in_turns(
         {"100": lambda: model.translate([t.decode() for t in hundred.numpy()], check=False)},
         arguments.rounds,
     )

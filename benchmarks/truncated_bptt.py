@@ -5,10 +5,6 @@ window however long the stream is, and the time a step takes must not depend on 
 large the batch or how high the stack is: twice as many of them take twice as long.
 """
 
-import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,6 +13,7 @@ import keras
 import numpy as np
 
 import custom_layers
+from benchmarks.fresh_process import results_of
 from benchmarks.harness import Ratio, Row, in_turns, ratio_of
 from custom_layers.comparison.peak_memory import PeakMemory
 
@@ -68,15 +65,9 @@ def memory_rows(lengths: tuple[int, ...]) -> Iterator[Row]:
     happens to run together, and what the C library keeps for each thread, move a peak by 10 percent
     at random, and the more windows a stream has, the higher the highest.
     """
-    code = f"from benchmarks import truncated_bptt as t; t.print_peaks({lengths})"
-    path = os.pathsep.join(filter(None, sys.path))
-    environment = {**os.environ, "PYTHONPATH": path, **ONE_AT_A_TIME}
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
-    )
-    found = json.loads(done.stdout.splitlines()[-1])
-    shortest = float(np.median(found[0]["MB"]))
-    for stream in found[1:]:
+    streams = results_of(f"{__name__}:peaks_of_streams", lengths, environment=ONE_AT_A_TIME)
+    shortest = float(np.median(next(streams)["MB"]))
+    for stream in streams:
         figures = {"long": float(np.median(stream["MB"])), f"{lengths[0]:,} steps": shortest}
         ratio = Ratio(*(float(q) / shortest for q in np.percentile(stream["MB"], (50, 25, 75))))
         name = f"{stream['steps']:,} steps in {stream['s']:.0f} s"
@@ -84,11 +75,10 @@ def memory_rows(lengths: tuple[int, ...]) -> Iterator[Row]:
         yield Row(group, name, "MB", figures, tuple(figures), ratio, MEMORY_TARGET)
 
 
-def print_peaks(lengths: tuple[int, ...], rounds: int = 5) -> None:
-    """One line of JSON: for each stream its steps, its peaks in MB and the seconds of the last."""
+def peaks_of_streams(lengths: tuple[int, ...], rounds: int = 5) -> Iterator[dict[str, Any]]:
+    """For each stream its steps, its peaks in MB and the seconds of the last."""
     model = model_of(WINDOW, BATCH, UNITS)
     train_on_stream(model, 10 * WINDOW)  # traces, and lets the allocator grow
-    found = []
     for length in lengths:
         peaks = []
         for _ in range(1 if length > 10_000 else rounds):
@@ -97,8 +87,7 @@ def print_peaks(lengths: tuple[int, ...], rounds: int = 5) -> None:
                 train_on_stream(model, length)
             seconds = time.perf_counter() - begun
             peaks.append((peak.bytes or 0) / 2**20)
-        found.append({"steps": length, "MB": peaks, "s": seconds})
-    print(json.dumps(found))
+        yield {"steps": length, "MB": peaks, "s": seconds}
 
 
 def train_on_stream(model: Any, steps: int) -> None:

@@ -5,18 +5,14 @@ that have done nothing before, one for each way: what an allocator keeps in rese
 would hide what the next one needs.
 """
 
-import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from benchmarks.fresh_process import results_of
 from benchmarks.harness import Row, in_turns, ratio_of, require_equal, timed_row
 from custom_layers.comparison.peak_memory import PeakMemory
 from custom_layers.training import chunked_cross_entropy, masked_loss
@@ -62,16 +58,13 @@ def batch_of(batch: int, vocabulary: int, padding: float = 0.0) -> list[Any]:
     ]
 
 
-def rows(quick: bool) -> list[Row]:
+def rows(quick: bool) -> Iterator[Row]:
     """The table."""
-    found = [
-        time_row(LARGE, 0.0, rounds=3 if quick else 20),
-        time_row(LARGE, 0.25, rounds=3 if quick else 20),
-        time_row(SMALL, 0.0, rounds=3 if quick else 40),
-    ]
+    yield time_row(LARGE, 0.0, rounds=3 if quick else 20)
+    yield time_row(LARGE, 0.25, rounds=3 if quick else 20)
+    yield time_row(SMALL, 0.0, rounds=3 if quick else 40)
     for vocabulary, target in ((LARGE, MEMORY_TARGET), (SMALL, None)):
-        found += memory_rows(vocabulary, target, rounds=1 if quick else 3)
-    return found
+        yield from memory_rows(vocabulary, target, rounds=1 if quick else 3)
 
 
 def time_row(vocabulary: int, padding: float, rounds: int) -> Row:
@@ -90,41 +83,24 @@ def time_row(vocabulary: int, padding: float, rounds: int) -> Row:
     return timed_row(group, name, in_turns(calls, rounds), [ours], [theirs], target=None)
 
 
-def memory_rows(vocabulary: int, target: float | None, rounds: int) -> list[Row]:
+def memory_rows(vocabulary: int, target: float | None, rounds: int) -> Iterator[Row]:
     """Peak of one step, as the process grows and as TensorFlow's allocator counts."""
-    found = {way: [peaks_in_a_process(way, vocabulary) for _ in range(rounds)] for way in WAYS}
+    function = f"{__name__}:peaks_of_a_step"
+    found = {
+        way: [peaks for _ in range(rounds) for peaks in results_of(function, way, vocabulary)]
+        for way in WAYS
+    }
     ours, theirs = WAYS
     name = f"{BATCH}x{STEPS}x{UNITS}, vocabulary {vocabulary:,}"
-    rows = []
     for key, told in (("process", ""), ("allocator", ", allocator's count")):
         peaks = {way: [peak[key] for peak in peaks] for way, peaks in found.items()}
         figures = {way: float(np.median(values)) / 1e6 for way, values in peaks.items()}
         ratio = ratio_of(peaks[ours], peaks[theirs])
         group = "Vocabulary and loss, peak memory of a training step"
-        rows.append(Row(group, name + told, "MB", figures, (ours, theirs), ratio, target))
-    return rows
+        yield Row(group, name + told, "MB", figures, (ours, theirs), ratio, target)
 
 
-def peaks_in_a_process(way: str, vocabulary: int) -> dict[str, int]:
-    """Bytes of the first step of a process."""
-    code = (
-        "from benchmarks import vocabulary_loss as v;"
-        f"print('PEAKS ' + v.json.dumps(v.peaks_of_a_step({way!r}, {vocabulary})))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=Path(__file__).parent.parent,
-        env={"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    line = next(line for line in done.stdout.splitlines() if line.startswith("PEAKS "))
-    return json.loads(line.removeprefix("PEAKS "))
-
-
-def peaks_of_a_step(way: str, vocabulary: int) -> dict[str, int]:
+def peaks_of_a_step(way: str, vocabulary: int) -> Iterator[dict[str, int]]:
     """Bytes of one step, after a small one that traced the graph for any size."""
     floats = [tf.TensorSpec([None] * axes) for axes in (3, 2, 1)]
     signature = [*floats, tf.TensorSpec([None, None], tf.int32)]
@@ -138,4 +114,4 @@ def peaks_of_a_step(way: str, vocabulary: int) -> dict[str, int]:
         results = step(*arguments)
         float(results[0])
     allocated = tf.config.experimental.get_memory_info(device)["peak"] - before
-    return {"process": peak.bytes or 0, "allocator": allocated}
+    yield {"process": peak.bytes or 0, "allocator": allocated}
