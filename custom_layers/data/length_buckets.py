@@ -2,14 +2,20 @@ r"""Endless batches whose sentences have like lengths, so that little of a batch
 
     l_i     = max(words of context i, words of target i)                                 (1)
     b_i     = index of the first boundary that is l_i or more                            (2)
-    kept_e  = the first n of permutation_e,    n = pairs - pairs mod batch_size          (3)
-    rows_e  = kept_e, sorted by b, in the order of kept_e within a bucket                (4)
-    epoch_e = rows_e cut into batches of batch_size, the batches shuffled                (5)
+    w_i     = 1; with equal_words, the words of target i                                 (3)
+    n       = batch_size * mean of w, rounded: what a batch holds                        (4)
+    kept_e  = the first pairs of permutation_e, their w at most floor(sum w / n) * n     (5)
+    rows_e  = kept_e, sorted by b, in the order of kept_e within a bucket                (6)
+    epoch_e = rows_e cut wherever the sum of w passes a multiple of n, the batches shuffled   (7)
 
-permutation_e and the shuffle of (5) are drawn statelessly from (seed, e). An epoch has every pair
-once, except the pairs mod batch_size that (3) leaves out: others each epoch, drawn evenly. They
-are dropped, not carried over: a pair is never twice in an epoch. Where a bucket is no multiple of
-`batch_size`, its last pairs share a batch with the next longer ones.
+permutation_e and the shuffle of (7) are drawn statelessly from (seed, e). An epoch has every pair
+once, except the few that (5) leaves out: others each epoch, drawn evenly. They are dropped, not
+carried over: a pair is never twice in an epoch. Where a bucket does not fill its last batch, its last
+pairs share one with the next longer ones.
+
+With `equal_words`, a batch has more sentences the shorter they are, so that every step is as long and
+a mean over the words of a batch gives each word of an epoch the same weight. Else the words of short
+sentences, of which a batch has few, weigh more than those of long ones.
 """
 
 from collections.abc import Sequence
@@ -32,8 +38,9 @@ def length_buckets(
     boundaries: Sequence[int] | None = None,
     *,
     pad_to_boundary: bool = False,
+    equal_words: bool = False,
 ) -> tf.data.Dataset:
-    """Return an endless dataset of full batches (context, target), padded with 0.
+    """Return an endless dataset of batches (context, target), padded with 0.
 
     Args:
         context, target: ragged integer tensors (pairs, words), row i of one belongs to row i of
@@ -45,11 +52,15 @@ def length_buckets(
         pad_to_boundary: pad both tensors to the boundary of the batch's longest pair, so that
             there are no more shapes than boundaries (XLA compiles each shape anew). Default: pad
             each tensor to its own longest sentence in the batch.
+        equal_words: batches of about as many target words as `batch_size` pairs have on average,
+            instead of as many pairs.
 
-    Returns: dataset of (context (batch_size, words), target (batch_size, words)), in their dtypes.
+    Returns: dataset of (context (pairs, words), target (pairs, words)), in their dtypes; pairs is
+    `batch_size`, or with `equal_words` about that on average.
 
     Raises: ValueError when `context` and `target` are no ragged matrices of as many rows, there
-    are fewer pairs than `batch_size`, or `boundaries` do not increase to the longest sentence.
+    are fewer pairs than `batch_size`, `boundaries` do not increase to the longest sentence, or both
+    `pad_to_boundary` and `equal_words` are asked for.
     """
     batch_size = require_positive_integer(batch_size, owner=OWNER, name="batch_size")
     lengths = _lengths(context, target)
@@ -61,22 +72,38 @@ def length_buckets(
         f"{count} pairs, batch_size={batch_size}",
         "Give more pairs, or a smaller batch.",
     )
+    require(
+        not (pad_to_boundary and equal_words),
+        OWNER,
+        "`pad_to_boundary` and `equal_words` exclude each other",
+        "both True",
+        "Batches of equal words have as many shapes as numbers of sentences: leave out one of them.",
+    )
     bounds = _checked(boundaries, lengths) if boundaries is not None else quantiles_of(lengths)
     bucket_of = np.searchsorted(bounds, lengths)  # (2)
-    full = count - count % batch_size
+    weights = target.row_lengths() if equal_words else tf.ones([count], tf.int64)  # (3)
+    total = int(tf.reduce_sum(weights))
+    per_batch = max(1, round(batch_size * total / count))  # (4)
+    most = total // per_batch * per_batch
 
     def one_epoch(epoch: Any) -> tf.data.Dataset:
         keys = tf.random.split(tf.stack([tf.constant(seed, tf.int64), epoch]), 2)
         shuffle = tf.random.experimental.stateless_shuffle
-        kept = shuffle(tf.range(count), seed=keys[0])[:full]  # (3)
-        kept = tf.gather(kept, tf.argsort(tf.gather(bucket_of, kept), stable=True))  # (4)
-        batches = shuffle(tf.reshape(kept, [-1, batch_size]), seed=keys[1])  # (5)
-        return tf.data.Dataset.from_tensor_slices(batches)
+        kept = shuffle(tf.range(count), seed=keys[0])
+        kept = kept[tf.cumsum(tf.gather(weights, kept)) <= most]  # (5)
+        kept = tf.gather(kept, tf.argsort(tf.gather(bucket_of, kept), stable=True))  # (6)
+        before = tf.cumsum(tf.gather(weights, kept), exclusive=True)
+        batch_of = tf.unique(before // per_batch).idx  # unique: one pair may be more than a batch
+        batches = tf.RaggedTensor.from_value_rowids(kept, batch_of)
+        order = shuffle(tf.range(batches.nrows()), seed=keys[1])
+        return tf.data.Dataset.from_tensor_slices(tf.gather(batches, order))  # (7)
 
     def padded(rows: Any) -> tuple[Any, Any]:
+        if not equal_words:
+            rows = tf.ensure_shape(rows, [batch_size])
         bucket = tf.reduce_max(tf.gather(bucket_of, rows))
         width = tf.gather(bounds, bucket) if pad_to_boundary else tf.constant(-1, tf.int64)
-        shape = tf.stack([tf.constant(batch_size, tf.int64), width])  # -1: the longest row
+        shape = tf.stack([tf.size(rows, tf.int64), width])  # -1: the longest row
         return (
             tf.gather(context, rows).to_tensor(shape=shape),
             tf.gather(target, rows).to_tensor(shape=shape),

@@ -194,3 +194,55 @@ def test_what_cannot_be_batched_is_refused():
     for wrong in ([], [0, 90], [9, 9, 90], [90, 9], [2.5, 90], [[9, 90]]):
         refused("`boundaries` must be integers of 1 or more", context, target, boundaries=wrong)
     refused(r"longest sentence or more.*boundaries=\[2, 3\]", context, target, boundaries=[2, 3])
+    both = {"pad_to_boundary": True, "equal_words": True}
+    refused("`pad_to_boundary` and `equal_words` exclude each other", context, target, **both)
+
+
+def words_of(batch):
+    return int((batch[1] != 0).sum())
+
+
+def test_batches_of_equal_words_hold_as_many_words_and_every_pair_once():
+    context, target = sentences()
+    average = BATCH * target.row_lengths().numpy().mean()
+    longest = target.row_lengths().numpy().max()
+    count = int(target.row_lengths().numpy().sum() // round(average))
+    dataset = length_buckets(context, target, BATCH, seed=3, equal_words=True)
+    left_out = []
+    for epoch in range(3):
+        batches = taken(dataset, count, skip=epoch * count)
+        assert all(abs(words_of(batch) - average) <= longest for batch in batches)
+        seen = np.concatenate([pairs_of(batch) for batch in batches])
+        assert len(set(seen)) == len(seen)
+        left_out.append(set(range(PAIRS)) - set(seen))
+        assert sum(target.row_lengths().numpy()[list(left_out[-1])]) <= average + longest
+        rows = [len(pairs_of(batch)) for batch in batches]
+        assert max(rows) > 2 * BATCH > BATCH > 2 * min(rows)  # more sentences, the shorter they are
+    assert not left_out[0] & left_out[1] & left_out[2]
+
+
+def test_what_equal_words_leave_out_is_drawn_evenly_over_the_lengths():
+    context, target = sentences(37)
+    dataset = length_buckets(context, target, BATCH, seed=0, equal_words=True)
+    seen = np.concatenate([pairs_of(batch) for batch in taken(dataset, 2 * 200)])
+    times = np.bincount(seen, minlength=37)
+    assert np.all(np.abs(times / times.mean() - 1) < 0.3)
+
+
+def test_a_sentence_longer_than_a_batch_shares_it_with_none_or_one():
+    lengths = [5] * 200 + [99]
+    ragged = tf.RaggedTensor.from_row_lengths(np.repeat(np.arange(1, 202), lengths), lengths)
+    dataset = length_buckets(ragged, ragged, 4, seed=0, equal_words=True)
+    batches = [set(context[:, 0]) for context, _ in taken(dataset, 50)]
+    of_the_long = [batch for batch in batches if 201 in batch]
+    assert of_the_long
+    assert all(len(batch) <= 5 for batch in batches)
+    assert all(batches)  # none is empty, though the long one fills several
+
+
+def test_batches_of_equal_words_resume():
+    data = sentences()
+    whole = taken(length_buckets(*data, BATCH, seed=4, equal_words=True), 80)
+    rest = taken(length_buckets(*data, BATCH, seed=4, equal_words=True), 10, skip=70)
+    for expected, batch in zip(whole[70:], rest, strict=True):
+        np.testing.assert_array_equal(pairs_of(expected), pairs_of(batch))

@@ -9,6 +9,8 @@ import tensorflow as tf
 
 from custom_layers.data import SentencePairs, demo_pairs
 from tutorials.nmt_with_attention.data import PRESETS, learning_rate_of, prepare
+from tutorials.nmt_with_attention.train import make_parser
+from tutorials.translation.batches import BATCHES
 from tutorials.translation.text import (
     has_words,
     learn_vocabulary,
@@ -112,17 +114,23 @@ def test_an_epoch_is_a_new_permutation_of_all_pairs(pairs):
     assert rows[:360] != rows[360:]
 
 
-def test_bucketed_batches_hold_the_same_pairs_with_less_padding(pairs):
-    def epoch(bucketed):
-        data = prepare(pairs, PRESET, bucketed=bucketed)
+@pytest.mark.parametrize("way", ["bucketed", "equal-words"])
+def test_batches_of_like_lengths_hold_the_same_pairs_with_less_padding(pairs, way):
+    def epoch(batches):
+        data = prepare(pairs, PRESET, batches=batches)
         count = len(data.train_pairs.source) // PRESET.batch_size
         return [context.numpy() for (context, _), _ in data.train.take(count)]
 
-    shuffled, bucketed = epoch(False), epoch(True)
-    rows = [{tuple(row[row > 0]) for batch in way for row in batch} for way in (shuffled, bucketed)]
+    ways = epoch("random"), epoch(way)
+    rows = [{tuple(row[row > 0]) for batch in way for row in batch} for way in ways]
     assert len(rows[0] & rows[1]) > 0.9 * len(rows[0])  # but for the few that an epoch leaves out
-    padding = [sum((batch == 0).sum() for batch in way) for way in (shuffled, bucketed)]
+    padding = [sum((batch == 0).sum() for batch in way) for way in ways]
     assert padding[1] < 0.5 * padding[0]
+
+
+def test_the_command_offers_the_ways_that_there_are():
+    action = next(a for a in make_parser()._actions if a.dest == "batches")
+    assert list(action.choices) == list(BATCHES)
 
 
 def test_held_out_pairs_come_once_in_order_and_not_in_training(pairs):

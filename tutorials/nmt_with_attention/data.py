@@ -8,10 +8,9 @@ import tensorflow as tf
 
 from custom_layers.data import load_sentence_pairs
 from tutorials.translation.batches import (
+    BATCHES,
     TranslationData,
-    bucketed_batches,
     ordered_batches,
-    shuffled_batches,
     split,
 )
 from tutorials.translation.text import learn_vocabulary, vectorizer_of
@@ -51,13 +50,13 @@ def learning_rate_of(preset: Preset, steps: int) -> Any:
     return keras.optimizers.schedules.CosineDecay(preset.learning_rate, decay_steps=max(steps, 1))
 
 
-def prepare(pairs: Any, preset: Preset, seed: int = 0, bucketed: bool = False) -> TranslationData:
+def prepare(pairs: Any, preset: Preset, seed: int = 0, batches: str = "random") -> TranslationData:
     """Split, learn the vocabularies on the training part, tokenise, and batch.
 
     Args:
         pairs: SentencePairs, their `source` is translated into their `target`.
-        bucketed: whether the sentences of a batch are of like length, so that little of it is
-            padding: half the time of a step on `spa-eng`, in another order of the pairs.
+        batches: "random", "bucketed" or "equal-words". Of sentences of like length little is padding:
+            half the time of a step on `spa-eng`.
 
     Raises: ValueError when fewer pairs are left for training than one batch holds.
     """
@@ -68,11 +67,10 @@ def prepare(pairs: Any, preset: Preset, seed: int = 0, bucketed: bool = False) -
     def tokens_of(part: Any) -> tuple[Any, Any]:
         return _tokens(part.source, context_vocabulary), _tokens(part.target, target_vocabulary)
 
-    batches = bucketed_batches if bucketed else shuffled_batches
     return TranslationData(
         context_vocabulary,
         target_vocabulary,
-        batches(*tokens_of(train), preset.batch_size, seed),
+        BATCHES[batches](*tokens_of(train), preset.batch_size, seed),
         ordered_batches(*tokens_of(held_out), preset.batch_size),
         train,
         held_out,
@@ -83,6 +81,6 @@ def _tokens(texts: Sequence[str], vocabulary: Sequence[str]) -> Any:
     return vectorizer_of(vocabulary)(tf.constant(list(texts), tf.string))
 
 
-def load(data: str, preset: Preset, seed: int = 0, bucketed: bool = False) -> TranslationData:
+def load(data: str, preset: Preset, seed: int = 0, batches: str = "random") -> TranslationData:
     """`prepare` what `custom_layers.data.load_sentence_pairs` finds under the name `data`."""
-    return prepare(load_sentence_pairs(data), preset, seed, bucketed)
+    return prepare(load_sentence_pairs(data), preset, seed, batches)

@@ -38,7 +38,7 @@ TUTORIAL = Tutorial(
     presets=PRESETS,
     namespaces=NAMESPACES,
     several={"both": ["builtin", "custom"]},
-    load=lambda arguments, preset: load(arguments.data, preset, arguments.seed, arguments.bucketed),
+    load=lambda arguments, preset: load(arguments.data, preset, arguments.seed, arguments.batches),
     describe=lambda data: (
         f"{len(data.context_vocabulary):,} and {len(data.target_vocabulary):,} words"
     ),

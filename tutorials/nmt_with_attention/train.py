@@ -32,6 +32,7 @@ def make_parser() -> argparse.ArgumentParser:
         "quick: 96 units, vocabulary 1,000, 400 steps; tutorial: the official 256 units, "
         "vocabulary 5,000, 2,000 steps; batches of 64",
         ["builtin", "custom", "both"],
+        "random",
     )
     parser.add_argument(
         "--attention",
@@ -39,12 +40,6 @@ def make_parser() -> argparse.ArgumentParser:
         default="multi_head",
         help="of the decoder: as in the official tutorial, additive, or multiplicative "
         "(default: multi_head)",
-    )
-    parser.add_argument(
-        "--bucketed",
-        action="store_true",
-        help="batches of sentences of like length: less padding, so faster steps, in another order "
-        "than the official tutorial's",
     )
     return parser
 

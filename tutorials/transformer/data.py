@@ -9,10 +9,9 @@ from custom_layers.data import SentencePairs, load_sentence_pairs
 from custom_layers.training import WarmupSchedule
 from tutorials.transformer.subwords import Subwords, learn_subwords
 from tutorials.translation.batches import (
+    BATCHES,
     TranslationData,
-    bucketed_batches,
     ordered_batches,
-    shuffled_batches,
     split,
 )
 
@@ -60,12 +59,14 @@ def learning_rate_of(preset: Preset) -> WarmupSchedule:
     return WarmupSchedule(preset.d_model, preset.warmup_steps)
 
 
-def prepare(pairs: Any, preset: Preset, seed: int = 0, bucketed: bool = True) -> TranslationData:
+def prepare(
+    pairs: Any, preset: Preset, seed: int = 0, batches: str = "bucketed"
+) -> TranslationData:
     """Split, learn the sub-words on the training part, tokenise, leave out what is too long, batch.
 
     Args:
         pairs: SentencePairs, their `source` is translated into their `target`.
-        bucketed: whether the sentences of a batch are of like length, so that little of it is padding.
+        batches: "random", "bucketed" or "equal-words". Of sentences of like length little is padding.
 
     Raises: ValueError when fewer pairs are left for training than one batch holds.
     """
@@ -86,17 +87,16 @@ def prepare(pairs: Any, preset: Preset, seed: int = 0, bucketed: bool = True) ->
 
     train_tokens, train = tokens_of(train)
     held_out_tokens, held_out = tokens_of(held_out)
-    batches = bucketed_batches if bucketed else shuffled_batches
     return TranslationData(
         context_vocabulary,
         target_vocabulary,
-        batches(*train_tokens, preset.batch_size, seed),
+        BATCHES[batches](*train_tokens, preset.batch_size, seed),
         ordered_batches(*held_out_tokens, preset.batch_size),
         train,
         held_out,
     )
 
 
-def load(data: str, preset: Preset, seed: int = 0) -> TranslationData:
+def load(data: str, preset: Preset, seed: int = 0, batches: str = "bucketed") -> TranslationData:
     """`prepare` what `custom_layers.data.load_sentence_pairs` finds under the name `data`."""
-    return prepare(load_sentence_pairs(data), preset, seed)
+    return prepare(load_sentence_pairs(data), preset, seed, batches)

@@ -46,7 +46,7 @@ TUTORIAL = Tutorial(
     presets=PRESETS,
     namespaces=NAMESPACES,
     several={"both": ["builtin", "custom"], "all": ["builtin", "custom", "keras_hub"]},
-    load=lambda arguments, preset: load(arguments.data, preset, arguments.seed),
+    load=lambda arguments, preset: load(arguments.data, preset, arguments.seed, arguments.batches),
     describe=lambda data: (
         f"{len(data.context_vocabulary):,} and {len(data.target_vocabulary):,} sub-words"
     ),

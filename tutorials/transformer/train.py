@@ -34,6 +34,7 @@ def make_parser() -> argparse.ArgumentParser:
         "quick: 2 layers, d_model 128, 4 heads, 600 sub-words, 1,200 steps; tutorial: the official 4 "
         "layers, d_model 128, 8 heads, dff 512, 8,000 sub-words, 2,000 steps; batches of 64",
         ["builtin", "custom", "keras_hub", "all", "both"],
+        "bucketed",
     )
 
 

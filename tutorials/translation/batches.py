@@ -7,6 +7,8 @@ The order of the batches is a function of the seed and of nothing else: each epo
 statelessly from (seed, epoch).
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -55,14 +57,27 @@ def shuffled_batches(context: Any, target: Any, batch_size: int, seed: int) -> t
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
-def bucketed_batches(context: Any, target: Any, batch_size: int, seed: int) -> tf.data.Dataset:
-    """Endless full batches of sentences of like length, in an order that (seed, epoch) give."""
-    batches = length_buckets(context, target, batch_size, seed)
+def bucketed_batches(
+    context: Any, target: Any, batch_size: int, seed: int, equal_words: bool = False
+) -> tf.data.Dataset:
+    """Endless batches of sentences of like length, in an order that (seed, epoch) give.
+
+    Args:
+        equal_words: whether each has as many words, instead of as many sentences.
+    """
+    batches = length_buckets(context, target, batch_size, seed, equal_words=equal_words)
     return batches.map(
         lambda context, target: ((context, target[:, :-1]), target[:, 1:]),
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     ).prefetch(tf.data.AUTOTUNE)
+
+
+BATCHES: dict[str, Callable[..., tf.data.Dataset]] = {  # by the name in `--batches`
+    "random": shuffled_batches,
+    "bucketed": bucketed_batches,
+    "equal-words": partial(bucketed_batches, equal_words=True),
+}
 
 
 def ordered_batches(context: Any, target: Any, batch_size: int) -> tf.data.Dataset:

@@ -49,7 +49,12 @@ def whole_number(least: int) -> Any:
 
 
 def make_parser(
-    name: str, description: str, examples: str, presets: str, layers: Sequence[str]
+    name: str,
+    description: str,
+    examples: str,
+    presets: str,
+    layers: Sequence[str],
+    batches: str,
 ) -> argparse.ArgumentParser:
     """The options that the tutorials have in common.
 
@@ -59,6 +64,7 @@ def make_parser(
         examples: commands, below the options.
         presets: what "quick" and "tutorial" stand for.
         layers: choices of `--layers`, the default last.
+        batches: the default of `--batches`.
     """
     parser = OneLineParser(
         prog=f"python -m tutorials.{name}.train",
@@ -89,6 +95,14 @@ def make_parser(
         help=f"{presets} (default: quick)",
     )
     add("--steps", type=whole_number(0), help="training steps; 0 loads (default: the preset's)")
+    add(
+        "--batches",
+        choices=["random", "bucketed", "equal-words"],
+        default=batches,
+        help="which sentences a step sees: any; those of like length, so that little is padding and a "
+        "step is faster; of like length and as many words in each step, the fastest way to a good "
+        f"translator (default: {batches})",
+    )
     add("--seed", type=whole_number(0), default=0, help="fixes weights and data order (default: 0)")
     log_dir = f"tensorboard_logs/{name}"
     add("--logdir", default=log_dir, metavar="DIR", help=f"for all results (default: {log_dir})")
