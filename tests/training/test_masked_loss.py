@@ -85,3 +85,9 @@ def test_compiled_model_reports_the_same_loss():
     loss, accuracy = model.evaluate(logits, labels, verbose=0)
     expected = by_hand(labels, logits.astype("float64"))
     np.testing.assert_allclose([loss, accuracy], expected, rtol=1e-5)
+
+
+def test_of_equal_logits_the_first_counts():
+    labels = np.array([[1, 2, 4, 3]])
+    logits = np.array([[[0, 5, 5, 1, 5]] * 3 + [[-1, -1, -1, -1, -1]]], "float32")
+    assert float(masked_accuracy(labels, tf.constant(logits))) == 0.25  # argmax: 1, 1, 1, 0
