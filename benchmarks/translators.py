@@ -20,12 +20,14 @@ class Translator(NamedTuple):
     tokens_of: vocabulary -> strings to ragged token numbers.
     build: (layers, data, preset) -> a compiled model.
     steps: of the official way.
+    recurrent: whether it has a GRU.
     """
 
     data: Any
     tokens_of: Callable[[Any], Callable[[Any], Any]]
     build: Callable[[Any, TranslationData, Any], Any]
     steps: int
+    recurrent: bool
 
 
 def build_nmt(layers: Any, data: TranslationData, preset: Any) -> Any:
@@ -44,9 +46,9 @@ def build_attentive(layers: Any, data: TranslationData, preset: Any) -> Any:
 
 
 TRANSLATORS = {
-    "NMT": Translator(nmt_data, vectorizer_of, build_nmt, 2000),
+    "NMT": Translator(nmt_data, vectorizer_of, build_nmt, 2000, True),
     "Transformer": Translator(
-        transformer_data, lambda pieces: Subwords(pieces).tokens_of, build_attentive, 500
+        transformer_data, lambda pieces: Subwords(pieces).tokens_of, build_attentive, 2000, False
     ),
 }
 
