@@ -5,7 +5,8 @@ r"""Adam, each weight's update compiled into one pass over memory.
     w <- w - rate sqrt(1 - beta_2^t) / (1 - beta_1^t) m / (sqrt(v) + epsilon)  (3)
 
 Keras computes these as a dozen operations, each of which reads and writes arrays as large as the weight.
-Where the weights are many and the batch is small, they are a fifth of a training step on a CPU.
+On two cores, where much of that lies beside other work, one pass saves 1 to 3 percent of a translator's
+training step (`benchmarks/results.md`).
 Source: Kingma and Ba 2015, arXiv:1412.6980, algorithm 1, in the order of the end of section 2.
 """
 
