@@ -11,6 +11,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 import custom_layers
 from benchmarks.fresh_process import results_of
@@ -59,35 +60,46 @@ def trainer(steps: int, batch: int, units: int, features: int = FEATURES, layers
 
 
 def memory_rows(lengths: tuple[int, ...]) -> Iterator[Row]:
-    """The peak of training on each stream, by that of the shortest.
+    """The peak of training on each stream, by that of the shortest: of the process, and as TensorFlow
+    counts what it allocates.
 
     Measured in a process of its own with one arena of memory and one operation at a time: else what
     happens to run together, and what the C library keeps for each thread, move a peak by 10 percent
     at random, and the more windows a stream has, the higher the highest.
     """
     streams = results_of(f"{__name__}:peaks_of_streams", lengths, environment=ONE_AT_A_TIME)
-    shortest = float(np.median(next(streams)["MB"]))
+    shortest = next(streams)
     for stream in streams:
-        figures = {"long": float(np.median(stream["MB"])), f"{lengths[0]:,} steps": shortest}
-        ratio = Ratio(*(float(q) / shortest for q in np.percentile(stream["MB"], (50, 25, 75))))
-        name = f"{stream['steps']:,} steps in {stream['s']:.0f} s"
-        group = "Truncated back-propagation, peak memory of a stream"
-        yield Row(group, name, "MB", figures, tuple(figures), ratio, MEMORY_TARGET)
+        for key, told in (("process", ""), ("allocator", ", allocator's count")):
+            base = float(np.median(shortest[key]))
+            figures = {"long": float(np.median(stream[key])), f"{lengths[0]:,} steps": base}
+            quartiles = np.percentile(stream[key], (50, 25, 75)) / base
+            name = f"{stream['steps']:,} steps in {stream['s']:.0f} s{told}"
+            group = "Truncated back-propagation, peak memory of a stream"
+            yield Row(
+                *(group, name, "MB", figures, tuple(figures), Ratio(*map(float, quartiles))),
+                MEMORY_TARGET,
+            )
 
 
 def peaks_of_streams(lengths: tuple[int, ...], rounds: int = 5) -> Iterator[dict[str, Any]]:
     """For each stream its steps, its peaks in MB and the seconds of the last."""
     model = model_of(WINDOW, BATCH, UNITS)
     train_on_stream(model, 10 * WINDOW)  # traces, and lets the allocator grow
+    memory = tf.config.experimental
     for length in lengths:
-        peaks = []
+        peaks: dict[str, list[float]] = {"process": [], "allocator": []}
         for _ in range(1 if length > 10_000 else rounds):
+            before = memory.get_memory_info("CPU:0")["current"]
+            memory.reset_memory_stats("CPU:0")
             begun = time.perf_counter()
             with PeakMemory() as peak:
                 train_on_stream(model, length)
             seconds = time.perf_counter() - begun
-            peaks.append((peak.bytes or 0) / 2**20)
-        yield {"steps": length, "MB": peaks, "s": seconds}
+            peaks["process"].append((peak.bytes or 0) / 2**20)
+            allocated = memory.get_memory_info("CPU:0")["peak"] - before
+            peaks["allocator"].append(allocated / 2**20)
+        yield {"steps": length, **peaks, "s": seconds}
 
 
 def train_on_stream(model: Any, steps: int) -> None:
