@@ -30,9 +30,15 @@ from custom_layers.normalization.group_normalization import GroupNormalization
 from custom_layers.normalization.layer_normalization import LayerNormalization
 from custom_layers.normalization.rms_normalization import RMSNormalization
 from custom_layers.recurrent.bidirectional import Bidirectional
+from custom_layers.recurrent.coupled_lstm import CoupledLSTM, CoupledLSTMCell
 from custom_layers.recurrent.gru import GRU, GRUCell
+from custom_layers.recurrent.irnn import IRNN
+from custom_layers.recurrent.layer_norm_lstm import LayerNormLSTM, LayerNormLSTMCell
 from custom_layers.recurrent.lstm import LSTM, LSTMCell
 from custom_layers.recurrent.masking import Masking
+from custom_layers.recurrent.minimal_gated_unit import MinimalGatedUnit, MinimalGatedUnitCell
+from custom_layers.recurrent.peephole_lstm import PeepholeLSTM, PeepholeLSTMCell
+from custom_layers.recurrent.projection_lstm import ProjectionLSTM, ProjectionLSTMCell
 from custom_layers.recurrent.rnn import RNN
 from custom_layers.recurrent.simple_rnn import SimpleRNN, SimpleRNNCell
 from custom_layers.recurrent.stacked_rnn_cells import StackedRNNCells
@@ -44,6 +50,7 @@ from custom_layers.transformer.feed_forward import FeedForward
 
 __all__ = [
     "GRU",
+    "IRNN",
     "LSTM",
     "RNN",
     "Add",
@@ -54,6 +61,8 @@ __all__ = [
     "BatchNormalization",
     "Bidirectional",
     "CachedMultiHeadAttention",
+    "CoupledLSTM",
+    "CoupledLSTMCell",
     "Dense",
     "Dropout",
     "EinsumDense",
@@ -64,11 +73,19 @@ __all__ = [
     "GroupQueryAttention",
     "Input",
     "LSTMCell",
+    "LayerNormLSTM",
+    "LayerNormLSTMCell",
     "LayerNormalization",
     "LuongAttention",
     "Masking",
+    "MinimalGatedUnit",
+    "MinimalGatedUnitCell",
     "MultiHeadAttention",
+    "PeepholeLSTM",
+    "PeepholeLSTMCell",
     "PositionEmbedding",
+    "ProjectionLSTM",
+    "ProjectionLSTMCell",
     "RMSNormalization",
     "RelativePositionBias",
     "ReversibleEmbedding",
