@@ -43,6 +43,7 @@ from custom_layers.recurrent.rnn import RNN
 from custom_layers.recurrent.simple_rnn import SimpleRNN, SimpleRNNCell
 from custom_layers.recurrent.stacked_rnn_cells import StackedRNNCells
 from custom_layers.recurrent.time_distributed import TimeDistributed
+from custom_layers.recurrent.zoneout_cell import ZoneoutCell
 from custom_layers.regularization.dropout import Dropout
 from custom_layers.transformer.decoder import TransformerDecoder
 from custom_layers.transformer.encoder import TransformerEncoder
@@ -100,4 +101,5 @@ __all__ = [
     "TokenAndPositionEmbedding",
     "TransformerDecoder",
     "TransformerEncoder",
+    "ZoneoutCell",
 ]

@@ -300,6 +300,11 @@ class RecurrentCell(RecurrentDropout, keras.layers.Layer):
         """
         raise NotImplementedError
 
+    @property
+    def may_be_stepped(self) -> bool:
+        """See `is_plain`."""
+        return type(self).call is RecurrentCell.call and self.activity_regularizer is None
+
     def call(self, inputs: Tensor, states: Any, training: bool = False) -> tuple[Tensor, Any]:
         is_nested = isinstance(states, (list, tuple))
         state_list = list(states) if is_nested else [states]
@@ -390,8 +395,4 @@ class RecurrentCell(RecurrentDropout, keras.layers.Layer):
 
 def is_plain(cell: Any) -> bool:
     """Whether a loop may run `project_inputs` and `step` in place of the cell's call."""
-    return (
-        isinstance(cell, RecurrentCell)
-        and type(cell).call is RecurrentCell.call
-        and cell.activity_regularizer is None
-    )
+    return getattr(cell, "may_be_stepped", False)
