@@ -32,6 +32,7 @@ from custom_layers.normalization.rms_normalization import RMSNormalization
 from custom_layers.recurrent.bidirectional import Bidirectional
 from custom_layers.recurrent.coupled_lstm import CoupledLSTM, CoupledLSTMCell
 from custom_layers.recurrent.gru import GRU, GRUCell
+from custom_layers.recurrent.highway_cell import HighwayCell
 from custom_layers.recurrent.irnn import IRNN
 from custom_layers.recurrent.layer_norm_lstm import LayerNormLSTM, LayerNormLSTMCell
 from custom_layers.recurrent.lstm import LSTM, LSTMCell
@@ -39,6 +40,7 @@ from custom_layers.recurrent.masking import Masking
 from custom_layers.recurrent.minimal_gated_unit import MinimalGatedUnit, MinimalGatedUnitCell
 from custom_layers.recurrent.peephole_lstm import PeepholeLSTM, PeepholeLSTMCell
 from custom_layers.recurrent.projection_lstm import ProjectionLSTM, ProjectionLSTMCell
+from custom_layers.recurrent.residual_cell import ResidualCell
 from custom_layers.recurrent.rnn import RNN
 from custom_layers.recurrent.simple_rnn import SimpleRNN, SimpleRNNCell
 from custom_layers.recurrent.stacked_rnn_cells import StackedRNNCells
@@ -72,6 +74,7 @@ __all__ = [
     "GRUCell",
     "GroupNormalization",
     "GroupQueryAttention",
+    "HighwayCell",
     "Input",
     "LSTMCell",
     "LayerNormLSTM",
@@ -89,6 +92,7 @@ __all__ = [
     "ProjectionLSTMCell",
     "RMSNormalization",
     "RelativePositionBias",
+    "ResidualCell",
     "ReversibleEmbedding",
     "RotaryEmbedding",
     "SimpleRNN",

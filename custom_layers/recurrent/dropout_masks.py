@@ -119,8 +119,9 @@ def draw_dropout_masks(cell: Any, step_input: Tensor, states: Any) -> None:
     Outside the loop, because inside it a traced tensor must not outlive its step. They are drawn in
     inference too, as Keras does: the generators of two models stay in step.
     """
-    cell = getattr(cell, "wrapped_cell", cell)
-    if isinstance(cell, STACKS):
+    if hasattr(cell, "wrapped_cell"):
+        draw_dropout_masks(cell.wrapped_cell, step_input, states)
+    elif isinstance(cell, STACKS):
         for inner, inner_states in zip(cell.cells, states, strict=True):
             draw_dropout_masks(inner, step_input, inner_states)
             step_input = ops.zeros(

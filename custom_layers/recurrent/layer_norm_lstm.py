@@ -79,7 +79,7 @@ def layer_norm_lstm_step(
 class LayerNormLSTMCell(LSTMCell):
     """One step of a long short-term memory with layer normalization.
 
-    Args: as `LSTMCell`. Besides, by keyword,
+    Args: as `LSTMCell`, all but `units` by keyword. Besides,
         epsilon: float > 0, added to each variance; the variance of h_0 U, where h_0 is 0, is 0.
 
     Call arguments and returned value: as `LSTMCell`.
@@ -91,8 +91,8 @@ class LayerNormLSTMCell(LSTMCell):
         ValueError: `epsilon` not above 0.
     """
 
-    def __init__(self, *args: Any, epsilon: float = 1e-5, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, units: int, *, epsilon: float = 1e-5, **kwargs: Any) -> None:
+        super().__init__(units, **kwargs)
         require(
             isinstance(epsilon, numbers.Real) and float(epsilon) > 0,
             self.name,

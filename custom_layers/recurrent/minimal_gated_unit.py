@@ -126,7 +126,7 @@ def recurrent_kernel_gradient(
 class MinimalGatedUnitCell(SimpleRNNCell):
     """One step of a minimal gated unit.
 
-    Args: as `SimpleRNNCell`. Besides, by keyword,
+    Args: as `SimpleRNNCell`, all but `units` by keyword. Besides,
         recurrent_activation: of the gate.
         implementation: see `RecurrentCell`.
 
@@ -137,8 +137,8 @@ class MinimalGatedUnitCell(SimpleRNNCell):
     gate_names = ("f", "n")
     draws_masks_in_inference = False
 
-    def __init__(self, *args: Any, recurrent_activation: Any = "sigmoid", **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, units: int, *, recurrent_activation: Any = "sigmoid", **kwargs: Any) -> None:
+        super().__init__(units, **kwargs)
         self.recurrent_activation = keras.activations.get(recurrent_activation)
 
     def step_with(  # type: ignore[override]

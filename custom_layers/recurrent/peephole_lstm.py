@@ -113,7 +113,7 @@ def peephole_gradient(d_a: Tensor, c_before: Tensor, c_after: Tensor) -> Tensor:
 class PeepholeLSTMCell(LSTMCell):
     """One step of a long short-term memory with peepholes.
 
-    Args: as `LSTMCell`. Besides, by keyword,
+    Args: as `LSTMCell`, all but `units` by keyword. Besides,
         peephole_initializer: of p, whose regularizer and constraint are those of U.
 
     Call arguments and returned value: as `LSTMCell`.
@@ -121,8 +121,8 @@ class PeepholeLSTMCell(LSTMCell):
     Weights: `kernel`, `recurrent_kernel`, `bias` as `LSTMCell`, and `peepholes` (3 units,).
     """
 
-    def __init__(self, *args: Any, peephole_initializer: Any = "zeros", **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, units: int, *, peephole_initializer: Any = "zeros", **kwargs: Any) -> None:
+        super().__init__(units, **kwargs)
         self.peephole_initializer = keras.initializers.get(peephole_initializer)
 
     def build(self, input_shape: Shape) -> None:

@@ -63,7 +63,7 @@ def projection_lstm_step(
 class ProjectionLSTMCell(LSTMCell):
     """One step of a long short-term memory with a recurrent projection.
 
-    Args: as `LSTMCell`. Besides, by keyword,
+    Args: as `LSTMCell`, all but `units` by keyword. Besides,
         projection_units: int >= 1, width of the output h; usually below `units`.
         projection_initializer: of P, whose regularizer and constraint are those of U.
 
@@ -84,12 +84,13 @@ class ProjectionLSTMCell(LSTMCell):
 
     def __init__(
         self,
-        *args: Any,
+        units: int,
+        *,
         projection_units: int | None = None,
         projection_initializer: Any = "glorot_uniform",
         **kwargs: Any,
     ) -> None:
-        super().__init__(*args, **kwargs)
+        super().__init__(units, **kwargs)
         self.projection_units = require_positive_integer(
             projection_units, owner=self.name, name="projection_units"
         )

@@ -17,8 +17,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from custom_layers.core.protocols import Shape, Tensor
+from custom_layers.core.protocols import Tensor
 from custom_layers.core.shape_check import require, require_rate
+from custom_layers.recurrent.cell_wrapper import CellWrapper
 from custom_layers.recurrent.recurrent_cell import RecurrentCell, is_plain
 
 
@@ -36,7 +37,7 @@ def zoneout(new: Tensor, old: Tensor, rate: float, noise: Tensor | None = None) 
 
 
 @keras.saving.register_keras_serializable(package="custom_layers")
-class ZoneoutCell(keras.layers.Layer):
+class ZoneoutCell(CellWrapper):
     """A recurrent cell whose states are zoned out.
 
     Args:
@@ -72,7 +73,7 @@ class ZoneoutCell(keras.layers.Layer):
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(cell, **kwargs)
         require(
             isinstance(cell, RecurrentCell) and is_plain(cell),
             self.name,
@@ -80,9 +81,6 @@ class ZoneoutCell(keras.layers.Layer):
             f"cell={cell!r}",
             "Use LSTMCell, GRUCell, SimpleRNNCell or one of their variants.",
         )
-        self.wrapped_cell = cell
-        self.state_size = cell.state_size
-        self.output_size = cell.output_size
         self.units = cell.units
         self.gate_names, self.state_names = cell.gate_names, cell.state_names
         count = len(self.state_names)
@@ -102,11 +100,6 @@ class ZoneoutCell(keras.layers.Layer):
     def may_be_stepped(self) -> bool:
         """See `is_plain`."""
         return type(self).call is ZoneoutCell.call and self.activity_regularizer is None
-
-    def build(self, input_shape: Shape) -> None:
-        if not self.wrapped_cell.built:
-            self.wrapped_cell.build(input_shape)
-            self.wrapped_cell.built = True
 
     def project_inputs(self, inputs: Tensor, training: bool = False) -> Any:
         """The cell's projection (..., batch, gates x units); in training, and noise for each state.
@@ -146,13 +139,11 @@ class ZoneoutCell(keras.layers.Layer):
     def call(self, inputs: Tensor, states: Any, training: bool = False) -> tuple[Tensor, Any]:
         is_nested = isinstance(states, (list, tuple))
         before = list(states) if is_nested else [states]
-        _, after = self.wrapped_cell(inputs, before, training=training)  # (1)
+        _, after = self.run_cell(inputs, before, training)  # (1)
         noise = None
         if training:
             shape = (ops.shape(inputs)[0], sum(keras.tree.flatten(self.state_size)))
-            noise = keras.random.uniform(
-                shape, dtype=self.compute_dtype, seed=self.seed_generator
-            )
+            noise = keras.random.uniform(shape, dtype=self.compute_dtype, seed=self.seed_generator)
         new = self._zoned_out(after, before, noise)
         return new[0], new if is_nested else new[0]
 
@@ -164,22 +155,5 @@ class ZoneoutCell(keras.layers.Layer):
         noises = [None] * len(sizes) if noise is None else ops.split(noise, ends, axis=-1)
         return [zoneout(*each) for each in zip(new, old, self.rate, noises, strict=True)]
 
-    def get_initial_state(self, batch_size: int | None = None) -> list[Tensor]:
-        """The cell's."""
-        return self.wrapped_cell.get_initial_state(batch_size)
-
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "cell": keras.saving.serialize_keras_object(self.wrapped_cell),
-            "rate": list(self.rate),
-            "seed": self.seed,
-        }
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "ZoneoutCell":
-        rest = dict(config)
-        cell = keras.saving.deserialize_keras_object(
-            rest.pop("cell"), custom_objects=custom_objects
-        )
-        return cls(cell, **rest)
+        return {**super().get_config(), "rate": list(self.rate), "seed": self.seed}

@@ -129,8 +129,15 @@ def test_every_public_layer_is_compared_with_keras():
     compared = {type(pair.make(custom_layers)) for pair in PAIRS}
     # Keras and KerasHub have none: see tests/attention, tests/embedding, tests/recurrent/test_variants.py
     # and tests/transformer
-    papers = {"BahdanauAttention", "LuongAttention", "RelativePositionBias", "FeedForward", "IRNN", "ZoneoutCell"}
-    for variant in ("PeepholeLSTM", "CoupledLSTM", "LayerNormLSTM", "ProjectionLSTM", "MinimalGatedUnit"):
+    papers = {"BahdanauAttention", "LuongAttention", "RelativePositionBias", "FeedForward", "IRNN"}
+    papers |= {"ZoneoutCell", "ResidualCell", "HighwayCell"}
+    for variant in (
+        "PeepholeLSTM",
+        "CoupledLSTM",
+        "LayerNormLSTM",
+        "ProjectionLSTM",
+        "MinimalGatedUnit",
+    ):
         papers |= {variant, f"{variant}Cell"}
     assert {twin.__name__ for twin in TWINS if twin not in compared} == papers
 

@@ -69,7 +69,11 @@ CASES = [
 VARIANTS = [
     StepCase(
         *(peephole_lstm, "peephole_lstm_step", "peephole_lstm_step_backward", 4),
-        *(("projected", "h", "c", U, "peepholes", "c_probe"), ("h", "c"), ("h", "c", U, "peepholes")),
+        *(
+            ("projected", "h", "c", U, "peepholes", "c_probe"),
+            ("h", "c"),
+            ("h", "c", U, "peepholes"),
+        ),
     ),
     StepCase(
         *(coupled_lstm, "coupled_lstm_step", "coupled_lstm_step_backward", 3),

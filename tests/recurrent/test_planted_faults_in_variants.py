@@ -62,7 +62,10 @@ FORWARD = {
             *(layer_norm_lstm, "layer_norm_lstm_step"),
             ("layer_norm(c, state_norm)", "c"),
             ("c = f * c + i * g", "c = layer_norm(f * c + i * g, state_norm)"),
-            ("layer_norm(multiply(h, recurrent_kernel), recurrent_norm)", "multiply(h, recurrent_kernel)"),
+            (
+                "layer_norm(multiply(h, recurrent_kernel), recurrent_norm)",
+                "multiply(h, recurrent_kernel)",
+            ),
         ),
         *exchanged(
             *(layer_norm_lstm.LayerNormLSTMCell, "project_inputs"),
@@ -77,7 +80,12 @@ FORWARD = {
             ("ops.matmul(m, projection_kernel)", "ops.tanh(ops.matmul(m, projection_kernel))"),
             ("i, f, g, o, c, m =", "i, f, g, o, m, c ="),
         ),
-        Fault(projection_lstm.ProjectionLSTMCell, "step_with", "parameters.kernel", "-parameters.kernel"),
+        Fault(
+            projection_lstm.ProjectionLSTMCell,
+            "step_with",
+            "parameters.kernel",
+            "-parameters.kernel",
+        ),
         Fault(projection_lstm.ProjectionLSTMCell, "step_with", "states[1]", "0 * states[1]"),
     ],
     "MinimalGatedUnit": exchanged(

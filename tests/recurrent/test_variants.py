@@ -278,7 +278,9 @@ def test_gates_and_states_are_recorded_with_their_total_derivatives(kind, backwa
     assert list(recording) == [f"{layer.name}/{name}" for name in names]
     taken = ragged_mask(BATCH, STEPS)
     for name in names:
-        value, by_value = (recording[f"{layer.name}/{name}"]._asdict()[f] for f in ("value", "gradient"))
+        value, by_value = (
+            recording[f"{layer.name}/{name}"]._asdict()[f] for f in ("value", "gradient")
+        )
         np.testing.assert_allclose(by_value, run.stacked(name, wanted[name]), rtol=0, atol=1e-10)
         kept = run.stacked(name)
         if name in KINDS[kind].gates:
@@ -393,7 +395,9 @@ def test_an_irnn_starts_by_remembering():
     peer = keras.layers.SimpleRNN(UNITS, activation="relu", return_state=True)
     peer(x)
     peer.set_weights([kernel, recurrent_kernel, bias])
-    close(layer(x, initial_state=[h]), [ops.convert_to_numpy(y) for y in peer(x, initial_state=[h])])
+    close(
+        layer(x, initial_state=[h]), [ops.convert_to_numpy(y) for y in peer(x, initial_state=[h])]
+    )
     again = custom_layers.IRNN.from_config(layer.get_config())
     assert again.get_config() == layer.get_config()
     others = custom_layers.IRNN(UNITS), custom_layers.IRNN(UNITS, gradient="bptt")
@@ -451,7 +455,9 @@ def test_an_argument_of_another_kind_is_refused(kind):
 
 @pytest.mark.parametrize("width", [0, -2, 1.5, None])
 def test_a_projection_needs_a_width(width):
-    with pytest.raises(ValueError, match=r"`projection_units` must be a positive integer. Received"):
+    with pytest.raises(
+        ValueError, match=r"`projection_units` must be a positive integer. Received"
+    ):
         custom_layers.ProjectionLSTM(UNITS, projection_units=width)
 
 

@@ -50,9 +50,7 @@ def noise_of(layer):
     state = layer.cell.seed_generator.state
     before = ops.convert_to_numpy(state.value).copy()
     width = sum(keras.tree.flatten(layer.cell.state_size))
-    drawn = keras.random.uniform(
-        (STEPS, BATCH, width), dtype=WIDE, seed=layer.cell.seed_generator
-    )
+    drawn = keras.random.uniform((STEPS, BATCH, width), dtype=WIDE, seed=layer.cell.seed_generator)
     state.assign(before)
     return ops.convert_to_numpy(drawn)
 
@@ -198,7 +196,11 @@ def test_files_configurations_and_mixed_precision(tmp_path):
         np.testing.assert_array_equal(*(ops.convert_to_numpy(y) for y in (got, wanted)))
     cell = loaded.layers[0].cell
     assert cell.get_config() == layer.cell.get_config()
-    assert (cell.rate, cell.seed, type(cell.wrapped_cell).__name__) == ([0.3, 0.6], 3, "PeepholeLSTMCell")
+    assert (cell.rate, cell.seed, type(cell.wrapped_cell).__name__) == (
+        [0.3, 0.6],
+        3,
+        "PeepholeLSTMCell",
+    )
     with precision("mixed_float16"):
         outputs = RNN(ZoneoutCell(custom_layers.GRUCell(4), 0.5))(x, training=True)
     assert keras.backend.standardize_dtype(outputs.dtype) == "float16"
@@ -208,13 +210,16 @@ def test_bad_input():
     LSTMCell, GRUCell = custom_layers.LSTMCell, custom_layers.GRUCell
     for cell in (
         keras.layers.GRUCell(4),
-        "gru",
         custom_layers.StackedRNNCells([GRUCell(4)]),
         GRUCell(4, activity_regularizer="l2"),
         ZoneoutCell(GRUCell(4)),
     ):
-        with pytest.raises(ValueError, match=r"`cell` must be a cell of custom_layers.*Received: cell="):
+        with pytest.raises(
+            ValueError, match=r"`cell` must be a cell of custom_layers.*Received: cell="
+        ):
             ZoneoutCell(cell)
+    with pytest.raises(ValueError, match=r"`cell` must have `call`. Received: cell='gru'"):
+        ZoneoutCell("gru")
     for rate in (1.0, -0.1, "much", [0.1, 2]):
         with pytest.raises(ValueError, match=r"`rate` must be a probability in \[0, 1\)"):
             ZoneoutCell(LSTMCell(4), rate)
