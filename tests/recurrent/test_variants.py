@@ -442,8 +442,8 @@ def test_arguments_that_every_recurrent_layer_refuses(kind):
     x = normal(BATCH, STEPS, FEATURES)
     with pytest.raises(ValueError, match=r"`mask` must be \(batch, steps\) = \(3, 6\)"):
         make(UNITS, **arguments)(x, mask=np.ones((3, 5), bool))
+    states = [np.zeros((BATCH, 1 + w), WIDE) for w in KINDS[kind].states.values()]
     with pytest.raises(ValueError, match=r"`initial_state` must be \(batch, units\)"):
-        states = [np.zeros((BATCH, 1 + w), WIDE) for w in KINDS[kind].states.values()]
         make(UNITS, **arguments)(x, initial_state=states)
 
 
