@@ -142,12 +142,14 @@ class LayerNormLSTMCell(LSTMCell):
         states: Sequence[Tensor],
         c_probe: Tensor | None = None,
     ) -> LSTMStep:
+        recurrent_norm, state_norm = parameters.others
         return layer_norm_lstm_step(
             projected,
             apply_mask(states[0], parameters.mask),
             states[1],
             parameters.kernel,
-            *parameters.others,
+            recurrent_norm,
+            state_norm,
             self.activation,
             self.recurrent_activation,
             c_probe,

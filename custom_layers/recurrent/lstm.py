@@ -142,7 +142,7 @@ class LSTMCell(RecurrentCell):
     """
 
     gates = 4
-    gate_names = ("i", "f", "g", "o")
+    gate_names: tuple[str, ...] = ("i", "f", "g", "o")
     state_names = ("h", "c")
 
     def __init__(

@@ -151,8 +151,10 @@ class ZoneoutCell(CellWrapper):
         self, new: Sequence[Tensor], old: Sequence[Tensor], noise: Tensor | None
     ) -> list[Tensor]:
         sizes = keras.tree.flatten(self.state_size)
-        ends = [sum(sizes[: i + 1]) for i in range(len(sizes) - 1)]
-        noises = [None] * len(sizes) if noise is None else ops.split(noise, ends, axis=-1)
+        noises: list[Tensor | None] = [None] * len(sizes)
+        if noise is not None:
+            begins = [sum(sizes[:i]) for i in range(len(sizes))]
+            noises = [noise[:, b : b + size] for b, size in zip(begins, sizes, strict=True)]
         return [zoneout(*each) for each in zip(new, old, self.rate, noises, strict=True)]
 
     def get_config(self) -> dict[str, Any]:
