@@ -13,6 +13,9 @@ from tests.parity.harness import assert_close, ragged_mask
 
 WRAPPERS = {"residual": ResidualCell, "highway": HighwayCell}
 every_wrapper = pytest.mark.parametrize("wrapper", WRAPPERS)
+every_mode = pytest.mark.parametrize(
+    "mode", [pytest.param(m, marks=[pytest.mark.slow] * (m != MODES[0])) for m in MODES]
+)
 QUICKEST = "jit" if BACKEND == "jax" else "eager"
 
 
@@ -52,9 +55,7 @@ class Outside(keras.layers.Layer):
 
 
 @every_wrapper
-@pytest.mark.parametrize(
-    "mode", [pytest.param(m, marks=[pytest.mark.slow] * (m == "jit")) for m in MODES]
-)
+@every_mode
 @pytest.mark.parametrize("cell", ["LSTMCell", "ProjectionLSTMCell"])
 def test_it_is_the_cell_with_a_bypass_outside(wrapper, mode, cell):
     more = {"projection_units": FEATURES} if cell == "ProjectionLSTMCell" else {}
@@ -107,7 +108,7 @@ def test_in_stacks_around_stacks_and_around_foreign_cells(wrapper):
 
 
 @every_wrapper
-@pytest.mark.parametrize("mode", MODES)
+@every_mode
 def test_dropout_is_one_mask_for_all_steps(wrapper, mode):
     """With a recurrent kernel of zeros and inputs that stand still, all steps must look alike."""
     cell = custom_layers.SimpleRNNCell(

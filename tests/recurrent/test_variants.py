@@ -63,11 +63,16 @@ def test_outputs_and_states_are_those_of_the_equations(kind, masked, backwards):
     close(layer(x, mask=call.get("mask")), [last, *states])
 
 
-@every_kind
+def quick(mode, kind, traced):
+    """A trace takes a second, a compilation several: one kind is traced in the quick tests."""
+    slow = mode == "jit" or (mode == "traced" and kind != traced)
+    return pytest.param(mode, kind, marks=[pytest.mark.slow] * slow)
+
+
 @pytest.mark.parametrize(
-    "mode", [pytest.param(m, marks=[pytest.mark.slow] * (m == "jit")) for m in MODES]
+    ("mode", "kind"), [quick(m, kind, "LayerNormLSTM") for m in MODES for kind in KINDS]
 )
-def test_gradients_are_those_of_the_equations(kind, mode):
+def test_gradients_are_those_of_the_equations(mode, kind):
     """By every weight, the inputs and the initial states."""
     case = setting(kind)
     layer = build(case)
@@ -125,9 +130,11 @@ def test_back_propagation_by_hand(kind, name):
 
 
 @on_tensorflow
-@pytest.mark.parametrize("kind", WITH_BPTT)
-@pytest.mark.parametrize("mode", ["traced", pytest.param("jit", marks=pytest.mark.slow)])
-def test_back_propagation_by_hand_in_a_graph_and_compiled(kind, mode):
+@pytest.mark.parametrize(
+    ("mode", "kind"),
+    [quick(m, kind, "MinimalGatedUnit") for m in ("traced", "jit") for kind in WITH_BPTT],
+)
+def test_back_propagation_by_hand_in_a_graph_and_compiled(mode, kind):
     got = gradients_of(setting(kind, unroll=False), mode, second_order=True, **BPTT)
     assert_close(got, gradients_of(setting(kind), second_order=True), relative=CLOSE)
 

@@ -71,7 +71,10 @@ def test_outputs_and_gradients_are_those_of_the_equations(kind, training, backwa
     np.testing.assert_allclose(got["output/0"], outputs, rtol=0, atol=CLOSE)
 
 
-@pytest.mark.parametrize("mode", [m for m in MODES if m != "eager"])
+@pytest.mark.parametrize(
+    "mode",
+    [pytest.param(m, marks=[pytest.mark.slow] * (m == "jit")) for m in MODES if m != "eager"],
+)
 def test_in_a_graph_and_compiled(mode):
     """XLA may draw other noise: there the equation is checked without it."""
     layer = build("PeepholeLSTM")
@@ -86,7 +89,9 @@ def test_in_a_graph_and_compiled(mode):
     assert_close(*found, relative=CLOSE)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    "mode", [pytest.param(m, marks=[pytest.mark.slow] * (m == "jit")) for m in MODES]
+)
 def test_a_mask_for_each_step_and_each_sequence(mode):
     """A cell that would go from 0 to 1 at once: where it is not yet there, it was zoned out so far."""
     steps, units, rate = 4, 2000, 0.3
@@ -162,7 +167,7 @@ def test_gates_and_states_are_recorded_with_their_total_derivatives(training):
 
 
 @pytest.mark.skipif(BACKEND == "jax", reason="noise inside of a stack's loop; see ZoneoutCell")
-@pytest.mark.parametrize("mode", [m for m in MODES if m != "jit"])
+@pytest.mark.parametrize("mode", ["eager", pytest.param("traced", marks=pytest.mark.slow)])
 def test_in_stacks_in_keras_s_loop_and_by_itself(mode):
     inner = custom_layers.LSTMCell(UNITS)
     cell = ZoneoutCell(inner, 0.3, seed=3)
