@@ -13,10 +13,10 @@ from tests.parity.harness import assert_close, ragged_mask
 
 WRAPPERS = {"residual": ResidualCell, "highway": HighwayCell}
 every_wrapper = pytest.mark.parametrize("wrapper", WRAPPERS)
-every_mode = pytest.mark.parametrize(
-    "mode", [pytest.param(m, marks=[pytest.mark.slow] * (m != MODES[0])) for m in MODES]
-)
 QUICKEST = "jit" if BACKEND == "jax" else "eager"
+every_mode = pytest.mark.parametrize(
+    "mode", [pytest.param(m, marks=[pytest.mark.slow] * (m != QUICKEST)) for m in MODES]
+)
 
 
 @pytest.fixture(autouse=True)

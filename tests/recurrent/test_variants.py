@@ -65,7 +65,7 @@ def test_outputs_and_states_are_those_of_the_equations(kind, masked, backwards):
 
 def quick(mode, kind, traced):
     """A trace takes a second, a compilation several: one kind is traced in the quick tests."""
-    slow = mode == "jit" or (mode == "traced" and kind != traced)
+    slow = mode != QUICKEST and not (mode == "traced" and kind == traced)
     return pytest.param(mode, kind, marks=[pytest.mark.slow] * slow)
 
 
