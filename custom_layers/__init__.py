@@ -30,13 +30,22 @@ from custom_layers.normalization.group_normalization import GroupNormalization
 from custom_layers.normalization.layer_normalization import LayerNormalization
 from custom_layers.normalization.rms_normalization import RMSNormalization
 from custom_layers.recurrent.bidirectional import Bidirectional
+from custom_layers.recurrent.coupled_lstm import CoupledLSTM, CoupledLSTMCell
 from custom_layers.recurrent.gru import GRU, GRUCell
+from custom_layers.recurrent.highway_cell import HighwayCell
+from custom_layers.recurrent.irnn import IRNN
+from custom_layers.recurrent.layer_norm_lstm import LayerNormLSTM, LayerNormLSTMCell
 from custom_layers.recurrent.lstm import LSTM, LSTMCell
 from custom_layers.recurrent.masking import Masking
+from custom_layers.recurrent.minimal_gated_unit import MinimalGatedUnit, MinimalGatedUnitCell
+from custom_layers.recurrent.peephole_lstm import PeepholeLSTM, PeepholeLSTMCell
+from custom_layers.recurrent.projection_lstm import ProjectionLSTM, ProjectionLSTMCell
+from custom_layers.recurrent.residual_cell import ResidualCell
 from custom_layers.recurrent.rnn import RNN
 from custom_layers.recurrent.simple_rnn import SimpleRNN, SimpleRNNCell
 from custom_layers.recurrent.stacked_rnn_cells import StackedRNNCells
 from custom_layers.recurrent.time_distributed import TimeDistributed
+from custom_layers.recurrent.zoneout_cell import ZoneoutCell
 from custom_layers.regularization.dropout import Dropout
 from custom_layers.transformer.decoder import TransformerDecoder
 from custom_layers.transformer.encoder import TransformerEncoder
@@ -44,6 +53,7 @@ from custom_layers.transformer.feed_forward import FeedForward
 
 __all__ = [
     "GRU",
+    "IRNN",
     "LSTM",
     "RNN",
     "Add",
@@ -54,6 +64,8 @@ __all__ = [
     "BatchNormalization",
     "Bidirectional",
     "CachedMultiHeadAttention",
+    "CoupledLSTM",
+    "CoupledLSTMCell",
     "Dense",
     "Dropout",
     "EinsumDense",
@@ -62,15 +74,25 @@ __all__ = [
     "GRUCell",
     "GroupNormalization",
     "GroupQueryAttention",
+    "HighwayCell",
     "Input",
     "LSTMCell",
+    "LayerNormLSTM",
+    "LayerNormLSTMCell",
     "LayerNormalization",
     "LuongAttention",
     "Masking",
+    "MinimalGatedUnit",
+    "MinimalGatedUnitCell",
     "MultiHeadAttention",
+    "PeepholeLSTM",
+    "PeepholeLSTMCell",
     "PositionEmbedding",
+    "ProjectionLSTM",
+    "ProjectionLSTMCell",
     "RMSNormalization",
     "RelativePositionBias",
+    "ResidualCell",
     "ReversibleEmbedding",
     "RotaryEmbedding",
     "SimpleRNN",
@@ -83,4 +105,5 @@ __all__ = [
     "TokenAndPositionEmbedding",
     "TransformerDecoder",
     "TransformerEncoder",
+    "ZoneoutCell",
 ]

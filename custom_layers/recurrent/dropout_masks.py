@@ -96,10 +96,12 @@ STACKS = (StackedRNNCells, keras.layers.StackedRNNCells)
 
 
 def single_cells(cell: Any) -> Iterator[Any]:
-    """The cell itself, or all cells of a stack, of stacks within it too."""
+    """The cell itself or the cell that it wraps, or all cells of a stack, of stacks within it too."""
     if isinstance(cell, STACKS):
         for inner in cell.cells:
             yield from single_cells(inner)
+    elif hasattr(cell, "wrapped_cell"):
+        yield from single_cells(cell.wrapped_cell)
     else:
         yield cell
 
@@ -117,7 +119,9 @@ def draw_dropout_masks(cell: Any, step_input: Tensor, states: Any) -> None:
     Outside the loop, because inside it a traced tensor must not outlive its step. They are drawn in
     inference too, as Keras does: the generators of two models stay in step.
     """
-    if isinstance(cell, STACKS):
+    if hasattr(cell, "wrapped_cell"):
+        draw_dropout_masks(cell.wrapped_cell, step_input, states)
+    elif isinstance(cell, STACKS):
         for inner, inner_states in zip(cell.cells, states, strict=True):
             draw_dropout_masks(inner, step_input, inner_states)
             step_input = ops.zeros(

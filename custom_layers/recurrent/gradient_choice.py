@@ -49,11 +49,11 @@ def checked_gradient(
     if gradient == "bptt":
         for inner in _cells(cell):
             require(
-                is_plain(inner) and _has_backward_step(inner),
+                isinstance(inner, RecurrentCell) and is_plain(inner) and _has_backward_step(inner),
                 owner,
-                'gradient="bptt" needs cells with a backward step that fits their step: SimpleRNNCell, '
-                "LSTMCell or GRUCell of custom_layers, without an activity regularizer, alone or in one "
-                "custom_layers.StackedRNNCells",
+                'gradient="bptt" needs cells with a backward step that fits their step: those of '
+                "custom_layers but LayerNormLSTMCell, ProjectionLSTMCell and ZoneoutCell, without an "
+                "activity regularizer, alone or in one custom_layers.StackedRNNCells",
                 f"cell={inner!r}",
                 'Use gradient="autodiff", or write `step_backward` and `parameters_backward` as well.',
             )

@@ -142,7 +142,7 @@ class LSTMCell(RecurrentCell):
     """
 
     gates = 4
-    gate_names = ("i", "f", "g", "o")
+    gate_names: tuple[str, ...] = ("i", "f", "g", "o")
     state_names = ("h", "c")
 
     def __init__(
@@ -269,6 +269,9 @@ class LSTM(SingleCellRNN):
     [(2, 4), (2, 4), (2, 4)]
     """
 
+    cell_class: type[LSTMCell] = LSTMCell
+    cell_name = "lstm_cell"
+
     def __init__(
         self,
         units: int,
@@ -297,7 +300,7 @@ class LSTM(SingleCellRNN):
         use_cudnn: Any = "auto",
         **kwargs: Any,
     ) -> None:
-        cell = LSTMCell(
+        cell = self.cell_class(
             units,
             activation=activation,
             recurrent_activation=recurrent_activation,
@@ -315,7 +318,7 @@ class LSTM(SingleCellRNN):
             dropout=dropout,
             recurrent_dropout=recurrent_dropout,
             seed=seed,
-            **cell_options("lstm_cell", kwargs),
+            **cell_options(self.cell_name, kwargs),
         )
         super().__init__(
             cell,

@@ -74,11 +74,13 @@ class StepParameters(NamedTuple):
 
     kernel: U, (units, gates x units). bias: what is added to the product with U, (gates x units,), or
     None. mask: dropout of the state, (batch, units), or a list with one for each gate, or None.
+    others: the weights that only this kind of cell has.
     """
 
     kernel: Tensor
     bias: Tensor | None
     mask: Mask
+    others: Any = None
 
 
 class CellGradients(NamedTuple):
@@ -187,7 +189,7 @@ class RecurrentCell(RecurrentDropout, keras.layers.Layer):
         )
         self.recurrent_kernel = self.add_weight(
             name="recurrent_kernel",
-            shape=(self.units, self.gates * self.units),
+            shape=(self.output_size, self.gates * self.units),
             initializer=self.recurrent_initializer,
             regularizer=self.recurrent_regularizer,
             constraint=self.recurrent_constraint,
@@ -242,9 +244,7 @@ class RecurrentCell(RecurrentDropout, keras.layers.Layer):
         mask: Mask = None
         if training and self.recurrent_dropout:
             mask = self.get_recurrent_dropout_mask(h)
-            mask = (
-                list(mask) if isinstance(mask, (list, tuple)) else mask
-            )  # JAX knows no other list
+            mask = list(mask) if isinstance(mask, (list, tuple)) else mask  # JAX knows no other
         kernel = ops.cast(self.recurrent_kernel, self.compute_dtype)
         return StepParameters(kernel, self.recurrent_bias(), mask)
 
@@ -299,6 +299,11 @@ class RecurrentCell(RecurrentDropout, keras.layers.Layer):
             d_projected: (steps, batch, gates x units), as `step_backward` gave it.
         """
         raise NotImplementedError
+
+    @property
+    def may_be_stepped(self) -> bool:
+        """See `is_plain`."""
+        return type(self).call is RecurrentCell.call and self.activity_regularizer is None
 
     def call(self, inputs: Tensor, states: Any, training: bool = False) -> tuple[Tensor, Any]:
         is_nested = isinstance(states, (list, tuple))
@@ -359,7 +364,9 @@ class RecurrentCell(RecurrentDropout, keras.layers.Layer):
         if self.built and not self.masks_drawn_by_layer:
             reset_dropout_masks(self)
             self.get_dropout_mask(ops.ones((batch_size, self.kernel.shape[0]), self.compute_dtype))
-            self.get_recurrent_dropout_mask(ops.ones((batch_size, self.units), self.compute_dtype))
+            self.get_recurrent_dropout_mask(
+                ops.ones((batch_size, self.output_size), self.compute_dtype)
+            )
         return [
             ops.zeros((batch_size, size), dtype=self.compute_dtype)
             for size in keras.tree.flatten(self.state_size)
@@ -388,8 +395,4 @@ class RecurrentCell(RecurrentDropout, keras.layers.Layer):
 
 def is_plain(cell: Any) -> bool:
     """Whether a loop may run `project_inputs` and `step` in place of the cell's call."""
-    return (
-        isinstance(cell, RecurrentCell)
-        and type(cell).call is RecurrentCell.call
-        and cell.activity_regularizer is None
-    )
+    return getattr(cell, "may_be_stepped", False)

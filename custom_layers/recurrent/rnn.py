@@ -293,9 +293,10 @@ class RNN(keras.layers.Layer):
 
     def _zero_output(self, step: CellStep, inputs: Tensor, states: Any) -> Tensor:
         """Zeros like the output of a step, which a foreign cell need not declare."""
-        if isinstance(self.cell, (RecurrentCell, StackedRNNCells)):
+        if is_plain(self.cell) or isinstance(self.cell, (RecurrentCell, StackedRNNCells)):
             dtype = getattr(self.cell, "compute_dtype", self.compute_dtype)
-            return ops.zeros((ops.shape(inputs)[1], output_size_of(self.cell)), dtype)
+            batch = ops.shape(keras.tree.flatten(inputs)[0])[1]
+            return ops.zeros((batch, output_size_of(self.cell)), dtype)
         return ops.zeros_like(step(inputs[0], states)[0])
 
     def _states_before(self, sequences: Tensor, initial_state: Any) -> list[Any]:

@@ -183,6 +183,9 @@ class SimpleRNN(SingleCellRNN):
     (2, 5, 4)
     """
 
+    cell_class: type[SimpleRNNCell] = SimpleRNNCell
+    cell_name = "simple_rnn_cell"
+
     def __init__(
         self,
         units: int,
@@ -208,7 +211,7 @@ class SimpleRNN(SingleCellRNN):
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        cell = SimpleRNNCell(
+        cell = self.cell_class(
             units,
             activation=activation,
             use_bias=use_bias,
@@ -224,7 +227,7 @@ class SimpleRNN(SingleCellRNN):
             dropout=dropout,
             recurrent_dropout=recurrent_dropout,
             seed=seed,
-            **cell_options("simple_rnn_cell", kwargs),
+            **cell_options(self.cell_name, kwargs),
         )
         super().__init__(
             cell,

@@ -1,4 +1,4 @@
-"""What the layers SimpleRNN, LSTM and GRU share: an RNN that makes its one cell itself."""
+"""What SimpleRNN, LSTM, GRU and their variants share: an RNN that makes its one cell itself."""
 
 from typing import Any
 
@@ -9,13 +9,14 @@ from custom_layers.core.shape_check import require
 from custom_layers.recurrent.rnn import RNN
 
 CELL_OPTIONS = ("dtype", "trainable")
+OF_VARIANTS = (*("peephole_initializer", "projection_units", "projection_initializer", "epsilon"),)
+OF_THE_CELL_ALONE = ("implementation", "recurrent_activation", *OF_VARIANTS)
 
 
 def cell_options(name: str, kwargs: dict[str, Any]) -> dict[str, Any]:
-    """The keyword arguments that a layer hands on to its cell; `implementation` is the cell's alone."""
+    """The keyword arguments that a layer hands on to its cell, some of which are the cell's alone."""
     options = {key: kwargs[key] for key in CELL_OPTIONS if key in kwargs}
-    if "implementation" in kwargs:
-        options["implementation"] = kwargs.pop("implementation")
+    options |= {key: kwargs.pop(key) for key in OF_THE_CELL_ALONE if key in kwargs}
     return {"name": name, **options}
 
 
@@ -91,5 +92,6 @@ SETTINGS = frozenset(
         *("kernel_regularizer", "recurrent_regularizer", "bias_regularizer"),
         *("kernel_constraint", "recurrent_constraint", "bias_constraint"),
         *("dropout", "recurrent_dropout", "reset_after", "seed"),
+        *OF_VARIANTS,
     ]
 )

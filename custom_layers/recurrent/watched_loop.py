@@ -88,7 +88,7 @@ class WatchedLoop:
         """A cell's projected inputs with the probes of its gates added, and the probes of its states."""
         probes = dict(self.inputs[1][index])
         if GATES in probes:
-            projected = projected + probes.pop(GATES)
+            projected = _with_probes(projected, probes.pop(GATES))
         return projected, probes
 
     def step(self, x: Any, states: Any) -> tuple[Tensor, Any, Any]:
@@ -101,7 +101,7 @@ class WatchedLoop:
             is_nested = isinstance(before, (list, tuple))
             projected = cell.project_inputs(x_t, self.training) if self.is_stack else x_t
             if cell.gate_names:
-                projected = projected + probes[index][GATES]
+                projected = _with_probes(projected, probes[index][GATES])
             inner = {
                 f"{name}_probe": probes[index][name] for name in cell.state_names if name != "h"
             }
@@ -126,6 +126,13 @@ class WatchedLoop:
                     steps_first=True,
                     backwards=self.layer.go_backwards,
                 )
+
+
+def _with_probes(projected: Any, probes: Tensor) -> Any:
+    """Added to the projected inputs, or to the first of what a wrapped cell's projection gives."""
+    if isinstance(projected, tuple):
+        return (projected[0] + probes, *projected[1:])
+    return projected + probes
 
 
 def _probed(cell: RecurrentCell) -> list[tuple[str, int]]:

@@ -127,8 +127,11 @@ def test_every_public_layer_is_compared_with_keras():
     from tests.parity.test_parity import PAIRS
 
     compared = {type(pair.make(custom_layers)) for pair in PAIRS}
-    # Keras and KerasHub have none: see tests/attention, tests/embedding and tests/transformer
+    # Keras and KerasHub have none: see tests/attention, embedding, recurrent and transformer
     papers = {"BahdanauAttention", "LuongAttention", "RelativePositionBias", "FeedForward"}
+    cells = ("PeepholeLSTM", "CoupledLSTM", "LayerNormLSTM", "ProjectionLSTM", "MinimalGatedUnit")
+    papers |= {*cells, *(f"{cell}Cell" for cell in cells), "IRNN"}
+    papers |= {"ZoneoutCell", "ResidualCell", "HighwayCell"}
     assert {twin.__name__ for twin in TWINS if twin not in compared} == papers
 
 

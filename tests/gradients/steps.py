@@ -11,7 +11,14 @@ import keras
 import numpy as np
 from keras import ops
 
-from custom_layers.recurrent import gru_step, lstm, simple_rnn
+from custom_layers.recurrent import (
+    coupled_lstm,
+    gru_step,
+    lstm,
+    minimal_gated_unit,
+    peephole_lstm,
+    simple_rnn,
+)
 
 BATCH, UNITS = 3, 4
 
@@ -59,6 +66,24 @@ CASES = [
         *(("projected", "h", "dropped_h", U), ("h",), ("h", "dropped_h", U)),
     ),
 ]
+VARIANTS = [
+    StepCase(
+        *(peephole_lstm, "peephole_lstm_step", "peephole_lstm_step_backward", 4),
+        *(
+            ("projected", "h", "c", U, "peepholes", "c_probe"),
+            ("h", "c"),
+            ("h", "c", U, "peepholes"),
+        ),
+    ),
+    StepCase(
+        *(coupled_lstm, "coupled_lstm_step", "coupled_lstm_step_backward", 3),
+        *(("projected", "h", "c", U, "c_probe"), ("h", "c"), ("h", "c", U)),
+    ),
+    StepCase(
+        *(minimal_gated_unit, "minimal_gated_unit_step", "minimal_gated_unit_step_backward", 2),
+        *(("projected", "h", "dropped_h", U), ("h",), ("h", "dropped_h", U)),
+    ),
+]
 
 
 def draw(case: StepCase, dtype: str, per_gate: bool, seed: int = 3) -> dict[str, Any]:
@@ -66,6 +91,7 @@ def draw(case: StepCase, dtype: str, per_gate: bool, seed: int = 3) -> dict[str,
     normal = np.random.default_rng(seed).standard_normal
     width = case.gates * UNITS
     shapes = {"projected": (BATCH, width), U: (UNITS, width), "recurrent_bias": (width,)}
+    shapes["peepholes"] = (3 * UNITS,)
     drawn = {
         name: normal(shapes.get(name, (BATCH, UNITS))).astype(dtype) for name in case.arguments
     }

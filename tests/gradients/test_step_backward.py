@@ -7,11 +7,11 @@ from keras import activations, ops
 
 from custom_layers.recurrent.activation_slopes import SLOPES
 from tests.gradients.settings import WIDE
-from tests.gradients.steps import CASES, by_hand, draw, forward_arguments, scalar
+from tests.gradients.steps import CASES, VARIANTS, by_hand, draw, forward_arguments, scalar
 from tests.parity.differentiate import BACKEND
 
 STEP = 1e-5
-every_step = pytest.mark.parametrize("case", CASES, ids=str)
+every_step = pytest.mark.parametrize("case", CASES + VARIANTS, ids=str)
 every_mask = pytest.mark.parametrize("per_gate", [False, True], ids=["one_mask", "per_gate"])
 wide = pytest.mark.skipif(BACKEND != "tensorflow", reason="differences want float64 throughout")
 
