@@ -47,6 +47,7 @@ from custom_layers.normalization.group_normalization import GroupNormalization
 from custom_layers.normalization.layer_normalization import LayerNormalization
 from custom_layers.normalization.rms_normalization import RMSNormalization
 from custom_layers.recurrent.bidirectional import Bidirectional
+from custom_layers.recurrent.conv_lstm import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D
 from custom_layers.recurrent.gru import GRU, GRUCell
 from custom_layers.recurrent.lstm import LSTM, LSTMCell
 from custom_layers.recurrent.masking import Masking
@@ -97,6 +98,9 @@ __all__ = [
     "Conv1D",
     "Conv2D",
     "Conv3D",
+    "ConvLSTM1D",
+    "ConvLSTM2D",
+    "ConvLSTM3D",
     "Convolution1D",
     "Convolution2D",
     "Convolution3D",

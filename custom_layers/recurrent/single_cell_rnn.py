@@ -91,5 +91,6 @@ SETTINGS = frozenset(
         *("kernel_regularizer", "recurrent_regularizer", "bias_regularizer"),
         *("kernel_constraint", "recurrent_constraint", "bias_constraint"),
         *("dropout", "recurrent_dropout", "reset_after", "seed"),
+        *("filters", "kernel_size", "strides", "padding", "data_format", "dilation_rate"),
     ]
 )

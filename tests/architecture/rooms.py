@@ -11,6 +11,7 @@ SHARED = ("core",)
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "core": (),
     **dict.fromkeys(LAYER_FAMILIES, SHARED),
+    "recurrent": (*SHARED, "convolution"),
     "transformer": (*SHARED, *BLOCKS),
     "debugging": SHARED,
     "data": SHARED,
