@@ -114,7 +114,9 @@ def output_shape(
 
 def integer_per_axis(value: Any, rank: int, *, owner: str, name: str) -> tuple[int, ...]:
     """One positive integer for each axis of space; a single one stands for all."""
-    entries = value if isinstance(value, Sequence) and not isinstance(value, str) else (value,) * rank
+    entries = (
+        value if isinstance(value, Sequence) and not isinstance(value, str) else (value,) * rank
+    )
     are_integers = all(hasattr(v, "__index__") and not isinstance(v, bool) for v in entries)
     too_small = {int(v) for v in entries if v < 1} if are_integers else set()
     if are_integers and len(entries) == rank and not too_small:

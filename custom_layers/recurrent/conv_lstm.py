@@ -61,9 +61,7 @@ class ConvLSTMCell(RecurrentCell):
         owner = f"conv_lstm{rank}d"
         filters = require_positive_integer(filters, owner=owner, name="filters")
         generator = keras.random.SeedGenerator(seed=seed)
-        super().__init__(
-            filters, seed=seed, seed_generator=generator, implementation=1, **kwargs
-        )
+        super().__init__(filters, seed=seed, seed_generator=generator, implementation=1, **kwargs)
         self.rank = rank
         self.filters = filters
         self.kernel_size = integer_per_axis(kernel_size, rank, owner=owner, name="kernel_size")
@@ -187,7 +185,11 @@ class ConvLSTMCell(RecurrentCell):
     def compute_output_shape(self, input_shape: Shape) -> tuple[int | None, ...]:
         """That of the output of one step, without the states."""
         return output_shape(
-            input_shape, self.windows, self.filters, self.data_format, owner=f"conv_lstm{self.rank}d"
+            input_shape,
+            self.windows,
+            self.filters,
+            self.data_format,
+            owner=f"conv_lstm{self.rank}d",
         )
 
     def get_config(self) -> dict[str, Any]:

@@ -1,12 +1,14 @@
 """Pooling in NumPy, entry by entry, and what it refuses."""
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
 
 import custom_layers
 from tests.convolution import by_hand
-from tests.parity.differentiate import BACKEND
+from tests.parity.differentiate import BACKEND, outputs_and_gradients
+from tests.parity.harness import assert_close
 
 KINDS = {"MaxPooling": np.max, "AveragePooling": np.mean}
 SETTINGS = [
@@ -35,6 +37,20 @@ def test_equals_numpy(kind, space, config, padding, data_format):
     wanted = np.moveaxis(wanted, -1, 1) if is_first else wanted
     assert got.shape == wanted.shape == layer.compute_output_shape(inputs.shape)
     np.testing.assert_allclose(got, wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("padding", ["valid", "same"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_three_axes_in_float32_with_gradients(kind, padding):
+    """On TensorFlow tests/parity, which is about float64, cannot compare them."""
+    x = np.random.default_rng(7).standard_normal((2, 5, 6, 7, 2)).astype("float32")
+    own, builtin = (
+        outputs_and_gradients(
+            getattr(layers, f"{kind}3D")((2, 3, 2), strides=(1, 2, 3), padding=padding), (x,), {}
+        )
+        for layers in (custom_layers, keras.layers)
+    )
+    assert_close(own, builtin, 1e-6)
 
 
 @pytest.mark.parametrize("keepdims", [False, True])
@@ -80,10 +96,15 @@ def test_a_mask_comes_with_the_sequence_and_goes_no_further():
         (lambda: custom_layers.AveragePooling1D(2, padding="causal"), r"`padding` must be one of"),
         (lambda: custom_layers.MaxPooling3D(data_format="NDHWC"), r"max_pooling3d: `data_format`"),
         (lambda: custom_layers.GlobalMaxPooling2D("x"), r"global_max_pooling2d: `data_format`"),
-        (lambda: custom_layers.MaxPooling1D(5)(np.zeros((2, 4, 3))), r"each axis of space must hold"),
+        (
+            lambda: custom_layers.MaxPooling1D(5)(np.zeros((2, 4, 3))),
+            r"each axis of space must hold",
+        ),
         (lambda: custom_layers.MaxPooling1D(5).compute_output_shape((2, 4, 3)), r"\(5,\) places"),
         (
-            lambda: custom_layers.GlobalAveragePooling1D()(np.zeros((2, 4, 3)), mask=np.ones((2, 3))),
+            lambda: custom_layers.GlobalAveragePooling1D()(
+                np.zeros((2, 4, 3)), mask=np.ones((2, 3))
+            ),
             r"global_average_pooling1d: `mask` must be \(batch, steps\) = \(2, 4\). Received",
         ),
         (lambda: custom_layers.AveragePooling2D(2)(np.zeros((2, 4, 3))), r"expected ndim=4"),

@@ -4,7 +4,13 @@ import itertools
 
 import pytest
 
-from custom_layers.convolution.windows import Windows, counts, integer_per_axis, output_shape, paddings
+from custom_layers.convolution.windows import (
+    Windows,
+    counts,
+    integer_per_axis,
+    output_shape,
+    paddings,
+)
 
 GEOMETRIES = list(itertools.product(range(1, 10), range(1, 5), range(1, 4), range(1, 4)))
 
@@ -41,5 +47,7 @@ def test_an_unknown_axis_has_unknown_many_windows():
 
 @pytest.mark.parametrize("value", [(1, 2, 3), (1,), 0, (2, -1), 1.5, (1.5, 2), "12", None, True])
 def test_one_integer_for_each_axis(value):
-    with pytest.raises(ValueError, match=r"x: The `strides` argument must be a tuple of 2 integers"):
+    with pytest.raises(
+        ValueError, match=r"x: The `strides` argument must be a tuple of 2 integers"
+    ):
         integer_per_axis(value, 2, owner="x", name="strides")

@@ -14,7 +14,10 @@ def masked(rng):
 
 def states(rng):
     """Random initial states, and a mask by which some sequences begin with steps left out."""
-    return {"initial_state": [rng.standard_normal((BATCH, 3, 4, 3)) for _ in range(2)], **masked(rng)}
+    return {
+        "initial_state": [rng.standard_normal((BATCH, 3, 4, 3)) for _ in range(2)],
+        **masked(rng),
+    }
 
 
 def trained(rng):
@@ -70,7 +73,9 @@ PAIRS = [
     ),
     Pair(
         "conv-lstm-2d-stateful",
-        lambda layers: layers.ConvLSTM2D(3, 2, stateful=True, use_bias=False, return_sequences=True),
+        lambda layers: layers.ConvLSTM2D(
+            3, 2, stateful=True, use_bias=False, return_sequences=True
+        ),
         pictures,
         jit=False,
         backends=STATEFUL,

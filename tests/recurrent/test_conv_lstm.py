@@ -108,14 +108,26 @@ def test_a_recording_says_that_its_gates_cannot_be_watched():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: custom_layers.ConvLSTM2D(0, 2), r"conv_lstm2d: `filters` must be a positive integer"),
-        (lambda: custom_layers.ConvLSTM1D(2, 0), r"conv_lstm1d: The `kernel_size` argument must be"),
-        (lambda: custom_layers.ConvLSTM1D(2, 2, strides=0), r"The `strides` argument must be a tuple"),
+        (
+            lambda: custom_layers.ConvLSTM2D(0, 2),
+            r"conv_lstm2d: `filters` must be a positive integer",
+        ),
+        (
+            lambda: custom_layers.ConvLSTM1D(2, 0),
+            r"conv_lstm1d: The `kernel_size` argument must be",
+        ),
+        (
+            lambda: custom_layers.ConvLSTM1D(2, 2, strides=0),
+            r"The `strides` argument must be a tuple",
+        ),
         (
             lambda: custom_layers.ConvLSTM2D(2, 2, strides=2, dilation_rate=(1, 2)),
             r"`strides > 1` is not compatible with `dilation_rate > 1`. Received: strides=\(2, 2\)",
         ),
-        (lambda: custom_layers.ConvLSTM1D(2, 2, padding="causal"), r"conv_lstm1d: `padding` must be"),
+        (
+            lambda: custom_layers.ConvLSTM1D(2, 2, padding="causal"),
+            r"conv_lstm1d: `padding` must be",
+        ),
         (lambda: custom_layers.ConvLSTM2D(2, 2, dropout=1.0), r"`dropout` must be a probability"),
         (lambda: custom_layers.ConvLSTM2D(2, 2, gradient="bptt"), r'gradient="bptt" needs cells'),
         (lambda: custom_layers.ConvLSTM2D(2, 2)(x[0]), r"expected ndim=5, found ndim=4"),
