@@ -56,16 +56,16 @@ def counts(windows: Windows, places: Shape) -> tuple[int | None, ...]:
 def paddings(windows: Windows, places: Sequence[int]) -> list[tuple[int, int]]:
     """l and u of (2) to (4) for each axis."""
 
-    def before_and_after(n: int, m: int, size: int, stride: int, dilation: int) -> tuple[int, int]:
+    def before_and_after(n: int, size: int, stride: int, dilation: int) -> tuple[int, int]:
         if windows.padding == "valid":
             return 0, 0  # (2)
         if windows.padding == "causal":
             return reach(size, dilation) - 1, 0  # (4)
+        m = -(-n // stride)
         both = max((m - 1) * stride + reach(size, dilation) - n, 0)
         return both // 2, both - both // 2  # (3)
 
-    known = counts(windows, places)
-    axes = zip(places, known, windows.size, windows.strides, windows.dilation, strict=True)
+    axes = zip(places, windows.size, windows.strides, windows.dilation, strict=True)
     return [before_and_after(*axis) for axis in axes]
 
 

@@ -3,7 +3,8 @@ r"""Long short-term memory whose products are convolutions; the equations are in
 Source: Shi et al. 2015, arXiv:1506.04214, equation (3), without the peepholes.
 Differs from keras.layers.ConvLSTM1D, ConvLSTM2D and ConvLSTM3D: `custom_layers.RNN` says where a wrong
 shape raises; a dropout rate outside [0, 1) raises, where Keras clamps it, and so does a stride of 0.
-The debugging tools do not see gates and states of this layer, and `gradient="bptt"` is refused.
+A mask works on JAX as well, where the built-in fails. The debugging tools do not see gates and states
+of this layer, and `gradient="bptt"` is refused.
 """
 
 from collections.abc import Sequence

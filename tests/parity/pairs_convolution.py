@@ -1,10 +1,12 @@
 """Convolution and pooling, in the settings in which they could differ."""
 
 from tests.parity.differentiate import BACKEND
-from tests.parity.harness import RELATIVE, Pair, normal, ragged_mask
+from tests.parity.harness import RELATIVE, Pair, normal, nothing, ragged_mask
 
 # Off TensorFlow, Keras's promotion makes float32 of float64 in some operations.
 FLOAT32 = RELATIVE if BACKEND == "tensorflow" else {**RELATIVE, "float64": 2e-6}
+
+ALL = ("tensorflow", "jax", "torch")
 
 BATCH, STEPS, CHANNELS = 3, 9, 4
 sequence = normal(BATCH, STEPS, CHANNELS)
@@ -16,19 +18,15 @@ def masked(rng):
     return {"mask": ragged_mask(BATCH, STEPS)}
 
 
-def pair(name, kind, inputs, keywords=lambda rng: {}, **config):
-    options = {
-        k: config.pop(k)
-        for k in ("smooth", "jit", "second_order", "backends", "symbolic")
-        if k in config
-    }
+def pair(name, kind, inputs, keywords=nothing, smooth=True, backends=ALL, **config):
     return Pair(
         name,
         lambda layers: getattr(layers, kind)(**config),
         inputs,
         keywords,
         tolerance=FLOAT32,
-        **options,
+        smooth=smooth,
+        backends=backends,
     )
 
 

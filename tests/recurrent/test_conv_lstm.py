@@ -70,6 +70,18 @@ def test_a_sequence_in_two_halves_is_the_sequence():
         )
 
 
+@pytest.mark.parametrize("go_backwards", [False, True])
+def test_masked_steps_might_as_well_not_be_there(go_backwards):
+    film = np.random.default_rng(10).standard_normal((2, 5, 4, 4, 2)).astype("float32")
+    kept = np.array([True, False, True, True, False])
+    layer = custom_layers.ConvLSTM2D(3, 2, return_state=True, go_backwards=go_backwards)
+    held = layer(film, mask=np.stack([kept, kept]))
+    for one, other in zip(held, layer(film[:, kept]), strict=True):
+        np.testing.assert_allclose(
+            ops.convert_to_numpy(one), ops.convert_to_numpy(other), atol=1e-6
+        )
+
+
 def test_any_number_of_steps():
     layer = custom_layers.ConvLSTM1D(3, 2, return_sequences=True)
     inputs = keras.Input((None, 6, 2))
