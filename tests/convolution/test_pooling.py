@@ -33,7 +33,11 @@ def test_equals_numpy(kind, space, config, padding, data_format):
     is_first = data_format == "channels_first"
     inputs = np.moveaxis(x, -1, 1) if is_first else x
     got = ops.convert_to_numpy(layer(inputs))
-    wanted = by_hand.pooling(x, layer.pool_size, layer.strides, padding, KINDS[kind])
+    size = config["pool_size"]
+    size, strides = (
+        (n,) * len(space) if isinstance(n, int) else n for n in (size, config.get("strides", size))
+    )
+    wanted = by_hand.pooling(x, size, strides, padding, KINDS[kind])
     wanted = np.moveaxis(wanted, -1, 1) if is_first else wanted
     assert got.shape == wanted.shape == layer.compute_output_shape(inputs.shape)
     np.testing.assert_allclose(got, wanted, atol=1e-5)
