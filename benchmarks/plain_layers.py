@@ -102,6 +102,11 @@ def grouped(layers: Any, features: int) -> Any:
     return layers.GroupQueryAttention(features // HEADS, HEADS, HEADS // 2)
 
 
+def causal_convolution(layers: Any, features: int) -> Any:
+    """Each step sees itself and the two before it."""
+    return layers.Conv1D(features, 3, padding="causal", activation="relu")
+
+
 TRAINED, CAUSAL = {"training": True}, {"use_causal_mask": True}
 HUB = {"features": (128, 256), "peers": keras_hub.layers}
 CASES = (
@@ -117,6 +122,8 @@ CASES = (
     Case(
         "EinsumDense", lambda layers, n: layers.EinsumDense("abc,cd->abd", (None, n), bias_axes="d")
     ),
+    Case("Conv1D", lambda layers, n: layers.Conv1D(n, 3, padding="same")),
+    Case("Conv1D, causal, ReLU", causal_convolution),
     Case("Attention", lambda layers, n: layers.Attention(use_scale=True), listed),
     Case("AdditiveAttention", lambda layers, n: layers.AdditiveAttention(), listed),
     Case("MultiHeadAttention", multi_head, cross),

@@ -15,6 +15,23 @@ from custom_layers.attention.group_query_attention import (
 )
 from custom_layers.attention.luong import LuongAttention
 from custom_layers.attention.multi_head import MultiHeadAttention
+from custom_layers.convolution.convolution import Conv1D, Conv2D, Conv3D
+from custom_layers.convolution.global_pooling import (
+    GlobalAveragePooling1D,
+    GlobalAveragePooling2D,
+    GlobalAveragePooling3D,
+    GlobalMaxPooling1D,
+    GlobalMaxPooling2D,
+    GlobalMaxPooling3D,
+)
+from custom_layers.convolution.pooling import (
+    AveragePooling1D,
+    AveragePooling2D,
+    AveragePooling3D,
+    MaxPooling1D,
+    MaxPooling2D,
+    MaxPooling3D,
+)
 from custom_layers.embedding.alibi_bias import AlibiBias
 from custom_layers.embedding.embedding import Embedding
 from custom_layers.embedding.position_embedding import PositionEmbedding
@@ -30,6 +47,7 @@ from custom_layers.normalization.group_normalization import GroupNormalization
 from custom_layers.normalization.layer_normalization import LayerNormalization
 from custom_layers.normalization.rms_normalization import RMSNormalization
 from custom_layers.recurrent.bidirectional import Bidirectional
+from custom_layers.recurrent.conv_lstm import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D
 from custom_layers.recurrent.coupled_lstm import CoupledLSTM, CoupledLSTMCell
 from custom_layers.recurrent.gru import GRU, GRUCell
 from custom_layers.recurrent.highway_cell import HighwayCell
@@ -51,6 +69,23 @@ from custom_layers.transformer.decoder import TransformerDecoder
 from custom_layers.transformer.encoder import TransformerEncoder
 from custom_layers.transformer.feed_forward import FeedForward
 
+# Keras's other names of the same layers
+AvgPool1D = AveragePooling1D
+AvgPool2D = AveragePooling2D
+AvgPool3D = AveragePooling3D
+Convolution1D = Conv1D
+Convolution2D = Conv2D
+Convolution3D = Conv3D
+GlobalAvgPool1D = GlobalAveragePooling1D
+GlobalAvgPool2D = GlobalAveragePooling2D
+GlobalAvgPool3D = GlobalAveragePooling3D
+GlobalMaxPool1D = GlobalMaxPooling1D
+GlobalMaxPool2D = GlobalMaxPooling2D
+GlobalMaxPool3D = GlobalMaxPooling3D
+MaxPool1D = MaxPooling1D
+MaxPool2D = MaxPooling2D
+MaxPool3D = MaxPooling3D
+
 __all__ = [
     "GRU",
     "IRNN",
@@ -60,10 +95,25 @@ __all__ = [
     "AdditiveAttention",
     "AlibiBias",
     "Attention",
+    "AveragePooling1D",
+    "AveragePooling2D",
+    "AveragePooling3D",
+    "AvgPool1D",
+    "AvgPool2D",
+    "AvgPool3D",
     "BahdanauAttention",
     "BatchNormalization",
     "Bidirectional",
     "CachedMultiHeadAttention",
+    "Conv1D",
+    "Conv2D",
+    "Conv3D",
+    "ConvLSTM1D",
+    "ConvLSTM2D",
+    "ConvLSTM3D",
+    "Convolution1D",
+    "Convolution2D",
+    "Convolution3D",
     "CoupledLSTM",
     "CoupledLSTMCell",
     "Dense",
@@ -72,6 +122,18 @@ __all__ = [
     "Embedding",
     "FeedForward",
     "GRUCell",
+    "GlobalAveragePooling1D",
+    "GlobalAveragePooling2D",
+    "GlobalAveragePooling3D",
+    "GlobalAvgPool1D",
+    "GlobalAvgPool2D",
+    "GlobalAvgPool3D",
+    "GlobalMaxPool1D",
+    "GlobalMaxPool2D",
+    "GlobalMaxPool3D",
+    "GlobalMaxPooling1D",
+    "GlobalMaxPooling2D",
+    "GlobalMaxPooling3D",
     "GroupNormalization",
     "GroupQueryAttention",
     "HighwayCell",
@@ -82,6 +144,12 @@ __all__ = [
     "LayerNormalization",
     "LuongAttention",
     "Masking",
+    "MaxPool1D",
+    "MaxPool2D",
+    "MaxPool3D",
+    "MaxPooling1D",
+    "MaxPooling2D",
+    "MaxPooling3D",
     "MinimalGatedUnit",
     "MinimalGatedUnitCell",
     "MultiHeadAttention",

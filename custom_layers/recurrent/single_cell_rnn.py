@@ -93,5 +93,6 @@ SETTINGS = frozenset(
         *("kernel_constraint", "recurrent_constraint", "bias_constraint"),
         *("dropout", "recurrent_dropout", "reset_after", "seed"),
         *OF_VARIANTS,
+        *("filters", "kernel_size", "strides", "padding", "data_format", "dilation_rate"),
     ]
 )

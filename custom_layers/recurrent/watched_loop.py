@@ -42,8 +42,11 @@ def watched_cells(cell: Any) -> Iterator[WatchedCell]:
 
 
 def can_be_watched(cell: Any) -> bool:
-    """Whether every cell shows its step: ours do, unless a subclass overrides `call`."""
-    return all(is_plain(watched.cell) for watched in watched_cells(cell))
+    """Whether every cell shows its step: ours do, unless a subclass overrides `call`.
+
+    A cell that names none of its states has none (batch, units), which is what a probe is.
+    """
+    return all(is_plain(w.cell) and bool(w.cell.state_names) for w in watched_cells(cell))
 
 
 class WatchedLoop:

@@ -186,7 +186,7 @@ def test_layers_without_a_twin_stay_and_are_named():
     model = keras.Sequential(
         [
             keras.Input((8, 3)),
-            layers.Conv1D(4, 3, name="filters"),
+            layers.SeparableConv1D(4, 3, name="filters"),
             layers.GRU(3, name="reader"),
             keras.Sequential(
                 [keras.Input((3,)), layers.UnitNormalization(name="norm")], name="inner"
@@ -195,9 +195,9 @@ def test_layers_without_a_twin_stay_and_are_named():
     )
     twin = twin_of(randomized(model))
     explanation = explain_twin(twin)
-    assert explanation.kept == [("filters", "Conv1D"), ("inner/norm", "UnitNormalization")]
+    assert explanation.kept == [("filters", "SeparableConv1D"), ("inner/norm", "UnitNormalization")]
     assert explanation.own == [("reader", "GRU")]
-    assert type(twin.get_layer("filters")) is layers.Conv1D
+    assert type(twin.get_layer("filters")) is layers.SeparableConv1D
     assert "filters" in str(explanation)
     assert "2 have no twin in use" in str(explanation)
     np.testing.assert_allclose(twin(normal(2, 8, 3)), model(normal(2, 8, 3)), atol=1e-5)

@@ -1,0 +1,1 @@
+"""Layers whose weights, or whose windows, slide over the axes of space."""
