@@ -9,13 +9,16 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import custom_layers
 from custom_layers.data import demo_pairs
 from tutorials.nmt_with_attention.model import build_translator
 from tutorials.translation.export import (
+    LOAD_SCRIPT,
     export_keras,
     export_saved_model,
+    load_saved_model,
     load_translator,
 )
 from tutorials.translation.text import learn_vocabulary
@@ -66,9 +69,7 @@ def test_saved_model_answers_the_same(translator, tmp_path, method):
         printed = run_python(str(folder / "load.py"), *TEXTS, "", folder=tmp_path)
         assert printed.split("\n")[:4] == [*expected, ""]
     else:
-        import tensorflow as tf
-
-        serve = tf.saved_model.load(str(folder)).signatures["serving_default"]
+        serve = load_saved_model(folder).signatures["serving_default"]
         answers = serve(texts=tf.constant(TEXTS))["translations"].numpy()
         assert [answer.decode() for answer in answers] == expected
 
@@ -97,3 +98,24 @@ def test_an_export_replaces_its_own_kind_only(translator, tmp_path):
     assert (folder / "thesis.txt").read_text() == "years of work"
     with pytest.raises(ValueError, match="Train a translator first"):
         load_translator(tmp_path / "missing.keras")
+
+
+def test_a_saved_model_of_another_format_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="load_saved_model: there is no SavedModel in"):
+        load_saved_model(tmp_path)
+    for found in (None, 2):
+        archive = tf.Module()
+        if found:
+            archive.format = tf.function(lambda found=found: tf.constant(found), input_signature=[])
+        folder = tmp_path / f"format-{found}"
+        tf.saved_model.save(archive, str(folder))
+        with pytest.raises(
+            ValueError, match=rf"of format 1,.*Received: format {found}, in .*load\.py"
+        ):
+            load_saved_model(folder)
+        (folder / "load.py").write_text(LOAD_SCRIPT, encoding="utf-8")
+        done = subprocess.run(
+            [sys.executable, str(folder / "load.py"), "hola"], capture_output=True, check=False
+        )
+        assert done.returncode == 1
+        assert b"load.py: the SavedModel must be of format 1" in done.stderr.splitlines()[-1]

@@ -11,7 +11,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-LOAD_SCRIPT = '''\
+FORMAT = 1  # of a SavedModel: how it is asked, and what it answers
+LOAD_SCRIPT = f'''\
 """Translate with the model of this folder:  python load.py "¿dónde está mi libro?"
 
 Needs tensorflow and tensorflow-text only. A sentence without words gives an empty line.
@@ -25,7 +26,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import tensorflow as tf
 import tensorflow_text  # noqa: F401  registers the text operators that the model contains
 
+FORMAT = {FORMAT}
 model = tf.saved_model.load(os.path.dirname(os.path.abspath(__file__)))
+found = int(model.format()) if hasattr(model, "format") else "none"
+if found != FORMAT:
+    sys.exit(
+        f"load.py: the SavedModel must be of format {{FORMAT}}, that of this script. "
+        f"Received: {{found}}. Use the load.py that was exported with it, or export the translator again."
+    )
 
 
 def translate(texts: list[str]) -> list[str]:
@@ -44,8 +52,9 @@ if __name__ == "__main__":
 def export_saved_model(translator: Any, folder: str | Path, **options: Any) -> Path:
     """Write a SavedModel whose signature takes and returns strings, with `load.py` beside it.
 
-    Signature "serving_default": texts (batch,) -> {"translations": (batch,)}. The folder is
-    replaced as a whole once the new one is complete.
+    Signature "serving_default": texts (batch,) -> {"translations": (batch,)}. Endpoint "format":
+    the number FORMAT, so that a later version knows what it has before it. The folder is replaced
+    as a whole once the new one is complete.
 
     Args:
         options: `method`, `beam_width`, `length_penalty` as in `Translator.decode`.
@@ -70,11 +79,32 @@ def export_saved_model(translator: Any, folder: str | Path, **options: Any) -> P
         archive.add_endpoint(
             "serving_default", serve, input_signature=[tf.TensorSpec([None], tf.string, "texts")]
         )
+        archive.add_endpoint("format", lambda: tf.constant(FORMAT), input_signature=[])
         archive.write_out(str(unfinished), verbose=False)
         (unfinished / "load.py").write_text(LOAD_SCRIPT, encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)
         shutil.move(str(unfinished), str(folder))
     return folder
+
+
+def load_saved_model(folder: str | Path) -> Any:
+    """Read a SavedModel back; its `signatures["serving_default"]` takes and returns strings.
+
+    Raises: ValueError when there is none, or one of another format than this version of the project
+    writes.
+    """
+    if not (Path(folder) / "saved_model.pb").is_file():
+        raise ValueError(
+            f"load_saved_model: there is no SavedModel in {folder}. Train a translator first."
+        )
+    model = tf.saved_model.load(str(folder))
+    found = int(model.format()) if hasattr(model, "format") else None
+    if found != FORMAT:
+        raise ValueError(
+            f"load_saved_model: it must be of format {FORMAT}, that of this version of the project. "
+            f"Received: format {found}, in {folder}. Use the load.py in that folder, or export again."
+        )
+    return model
 
 
 def export_keras(translator: Any, path: str | Path) -> Path:
