@@ -32,7 +32,7 @@ found = int(model.format()) if hasattr(model, "format") else "none"
 if found != FORMAT:
     sys.exit(
         f"load.py: the SavedModel must be of format {{FORMAT}}, that of this script. "
-        f"Received: {{found}}. Use the load.py that was exported with it, or export the translator again."
+        f"Received: {{found}}. Use the load.py that was exported with it, or export it again."
     )
 
 
