@@ -2,7 +2,6 @@
 
 import itertools
 import re
-import time
 import unicodedata
 from collections import Counter, defaultdict
 
@@ -54,12 +53,6 @@ def test_same_seed_same_pairs_and_a_smaller_count_is_a_prefix(pairs):
     assert demo_pairs() == pairs
     assert demo_pairs(500).source == pairs.source[:500]
     assert demo_pairs(500, seed=1).source != pairs.source[:500]
-
-
-def test_generation_is_quick():
-    start = time.process_time()
-    demo_pairs()
-    assert time.process_time() - start < 4  # about 1.2 s on an idle core
 
 
 @pytest.mark.parametrize("count", [0, -3])

@@ -159,7 +159,7 @@ def test_a_hook_gets_the_value_and_the_gradient_until_it_is_removed():
     assert seen[1][0].shape == (6, 1)
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_hook_inside_fit_may_come_and_go_while_it_trains(jit_compile, tmp_path):
     model, seen = functional(custom_layers), []
     model.compile("sgd", "mse", jit_compile=jit_compile)
