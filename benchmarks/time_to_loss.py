@@ -10,7 +10,6 @@ has all changes above it:
     equal words        batches of sentences of like length, as many words in each
     custom layers      `custom_layers` for `keras.layers`
     bptt               back-propagation through time written by hand, `gradient="bptt"`
-    compiled Adam      `CompiledAdam` for `keras.optimizers.Adam`
 
 Then the official way trains for its steps, ours until its held-out loss is as low; the time of the
 evaluations is not counted, that of tracing is.
@@ -31,7 +30,7 @@ import custom_layers
 from benchmarks.harness import Ratio, Row, in_turns, ratio_of
 from benchmarks.translators import TRANSLATORS, Translator, corpus_name
 from custom_layers.data import load_sentence_pairs
-from custom_layers.training import CompiledAdam, masked_accuracy, masked_loss
+from custom_layers.training import masked_accuracy, masked_loss
 from tutorials.translation.batches import TranslationData, teacher_forcing
 
 STEPS_OF_A_TURN, TURNS, LOOK_EVERY = 8, 12, 100
@@ -39,11 +38,10 @@ TARGET = 0.4
 
 
 class Way(NamedTuple):
-    """How a translator is trained: batches, where its layers come from, optimizer, metrics."""
+    """How a translator is trained: batches, where its layers come from, metrics."""
 
     batches: str
     layers: Any = keras.layers
-    optimizer: Any = keras.optimizers.Adam
     metrics: Any = (masked_accuracy,)
 
 
@@ -67,7 +65,6 @@ WAYS = {
     "equal words": Way("equal-words"),
     "custom layers": Way("equal-words", custom_layers),
     "bptt": Way("equal-words", BPTT),
-    "compiled Adam": Way("equal-words", BPTT, CompiledAdam),
 }
 
 
@@ -94,8 +91,7 @@ def rows_of(name: str, quick: bool) -> Iterator[Row]:
     def model_of(way: Way) -> Any:
         keras.utils.set_random_seed(0)
         model = tutorial.build(way.layers, plain, preset)
-        optimizer = way.optimizer.from_config(model.optimizer.get_config())
-        model.compile(optimizer, masked_loss, metrics=list(way.metrics), jit_compile=False)
+        model.compile(model.optimizer, masked_loss, metrics=list(way.metrics), jit_compile=False)
         return model
 
     group = f"{name} tutorial, {corpus}"

@@ -1,7 +1,8 @@
 r"""Endless batches whose sentences have like lengths, so that little of a batch is padding.
 
     l_i     = max(words of context i, words of target i)                                 (1)
-    b_i     = index of the first boundary that is l_i or more                            (2)
+    b_i     = index of the first boundary that is l_i or more; with equal_words, the
+              rank of (l_i, words of target i, words of context i)                       (2)
     w_i     = 1; with equal_words, the words of target i                                 (3)
     n       = batch_size * mean of w, rounded: what a batch holds                        (4)
     kept_e  = the first pairs of permutation_e, their w at most floor(sum w / n) * n     (5)
@@ -53,18 +54,19 @@ def length_buckets(
             there are no more shapes than boundaries (XLA compiles each shape anew). Default: pad
             each tensor to its own longest sentence in the batch.
         equal_words: batches of about as many target words as `batch_size` pairs have on average,
-            instead of as many pairs.
+            instead of as many pairs. They have many shapes and share what a bucket leaves over, so
+            that each pair of lengths is a bucket.
 
     Returns: dataset of (context (pairs, words), target (pairs, words)), in their dtypes; pairs is
     `batch_size`, or with `equal_words` about that on average.
 
     Raises: ValueError when `context` and `target` are no ragged matrices of as many rows, there
-    are fewer pairs than `batch_size`, `boundaries` do not increase to the longest sentence, or both
-    `pad_to_boundary` and `equal_words` are asked for.
+    are fewer pairs than `batch_size`, `boundaries` do not increase to the longest sentence, or
+    `equal_words` comes with `boundaries` or `pad_to_boundary`.
     """
     batch_size = require_positive_integer(batch_size, owner=OWNER, name="batch_size")
     lengths = _lengths(context, target)
-    count = len(lengths)
+    count = len(lengths[0])
     require(
         count >= batch_size,
         OWNER,
@@ -73,14 +75,17 @@ def length_buckets(
         "Give more pairs, or a smaller batch.",
     )
     require(
-        not (pad_to_boundary and equal_words),
+        not (equal_words and (pad_to_boundary or boundaries is not None)),
         OWNER,
-        "`pad_to_boundary` and `equal_words` exclude each other",
-        "both True",
-        "Batches of equal words have as many shapes as numbers of sentences: leave out one of them.",
+        "`equal_words` excludes `boundaries` and `pad_to_boundary`",
+        f"equal_words=True, boundaries={boundaries!r}, pad_to_boundary={pad_to_boundary}",
+        "Batches of equal words have as many shapes as pairs of lengths: leave out the others.",
     )
-    bounds = _checked(boundaries, lengths) if boundaries is not None else quantiles_of(lengths)
-    bucket_of = np.searchsorted(bounds, lengths)  # (2)
+    longer = np.maximum(*lengths)  # (1)
+    bounds = quantiles_of(longer) if boundaries is None else _checked(boundaries, longer)
+    bucket_of = np.searchsorted(bounds, longer)  # (2)
+    if equal_words:
+        bucket_of = np.unique([longer, *lengths[::-1]], axis=1, return_inverse=True)[1].ravel()
     weights = target.row_lengths() if equal_words else tf.ones([count], tf.int64)  # (3)
     total = int(tf.reduce_sum(weights))
     per_batch = max(1, round(batch_size * total / count))  # (4)
@@ -124,8 +129,8 @@ def quantiles_of(lengths: Any, buckets: int = DEFAULT_BUCKETS) -> Any:
     return np.unique(np.maximum(np.quantile(lengths, shares, method="higher"), 1)).astype("int64")
 
 
-def _lengths(context: Any, target: Any) -> Any:
-    """(pairs,) words of the longer sentence of each pair (1)."""
+def _lengths(context: Any, target: Any) -> list[Any]:
+    """Words of each context, and of each target: two arrays (pairs,)."""
     for name, tensor in (("context", context), ("target", target)):
         require(
             isinstance(tensor, tf.RaggedTensor)
@@ -145,12 +150,12 @@ def _lengths(context: Any, target: Any) -> Any:
         f"{len(words[0])} and {len(words[1])} rows",
         "Row i of one is the translation of row i of the other.",
     )
-    return np.maximum(*words)
+    return words
 
 
-def _checked(boundaries: Sequence[int], lengths: Any) -> Any:
+def _checked(boundaries: Sequence[int], longer: Any) -> Any:
     bounds = np.asarray(boundaries)
-    longest = int(lengths.max())
+    longest = int(longer.max())
     require(
         bounds.ndim == 1
         and bounds.size > 0
