@@ -9,7 +9,7 @@ from custom_layers.core.shape_check import require
 from custom_layers.recurrent.rnn import RNN
 
 CELL_OPTIONS = ("dtype", "trainable")
-OF_VARIANTS = (*("peephole_initializer", "projection_units", "projection_initializer", "epsilon"),)
+OF_VARIANTS = "peephole_initializer", "projection_units", "projection_initializer", "epsilon"
 OF_THE_CELL_ALONE = ("implementation", "recurrent_activation", *OF_VARIANTS)
 
 
