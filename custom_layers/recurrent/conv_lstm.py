@@ -3,8 +3,7 @@ r"""Long short-term memory whose products are convolutions; the equations are in
 Source: Shi et al. 2015, arXiv:1506.04214, equation (3), without the peepholes.
 Differs from keras.layers.ConvLSTM1D, ConvLSTM2D and ConvLSTM3D: `custom_layers.RNN` says where a wrong
 shape raises; a dropout rate outside [0, 1) raises, where Keras clamps it, and so does a stride of 0.
-A mask works on JAX as well, where the built-in fails. The debugging tools do not see gates and states
-of this layer, and `gradient="bptt"` is refused.
+A mask works on JAX as well, where the built-in fails. `gradient="bptt"` is refused.
 """
 
 from collections.abc import Sequence
@@ -42,8 +41,6 @@ class ConvLSTMCell(LSTMCell):
     Returns: the output, and the new states.
     """
 
-    state_names = ()  # nothing that `watched_loop.py` could add a probe (batch, units) to
-
     def __init__(
         self,
         rank: int,
@@ -76,6 +73,7 @@ class ConvLSTMCell(LSTMCell):
         )
         self.padding = known_padding(padding, ("valid", "same"), owner=owner)
         self.data_format = known_data_format(data_format, owner=owner)
+        self.slots_axis = -1 if self.data_format == "channels_last" else -1 - rank
 
     @property
     def windows(self) -> Windows:
@@ -130,8 +128,7 @@ class ConvLSTMCell(LSTMCell):
         parameters: StepParameters,
         projected: Tensor,
         states: Sequence[Tensor],
-        *args: Any,
-        **probes: Any,
+        c_probe: Tensor | None = None,
     ) -> LSTMStep:
         return conv_lstm_step(
             projected,
@@ -141,6 +138,7 @@ class ConvLSTMCell(LSTMCell):
             self.data_format,
             self.activation,
             self.recurrent_activation,
+            c_probe,
         )
 
     def get_initial_state(self, batch_size: int | None = None) -> list[Tensor]:

@@ -53,6 +53,17 @@ class CellGradients(NamedTuple):
     probes: dict[str, Tensor]
 
 
+ARGUMENTS_OF_VARIANTS = {  # by the argument, which no other cell takes, the cell's family
+    "peephole_initializer": "PeepholeLSTM",
+    "projection_units": "ProjectionLSTM",
+    "projection_initializer": "ProjectionLSTM",
+    "epsilon": "LayerNormLSTM",
+    "max_steps": "BatchNormLSTM",
+    "momentum": "BatchNormLSTM",
+    "gamma_initializer": "BatchNormLSTM",
+}
+
+
 class RecurrentCell(RecurrentDropout, keras.layers.Layer):
     """A cell with a kernel for the inputs, a recurrent kernel for the state, and a bias.
 
@@ -74,7 +85,7 @@ class RecurrentCell(RecurrentDropout, keras.layers.Layer):
         **kwargs: what `keras.layers.Layer` takes.
 
     Raises:
-        ValueError: `units` below 1, or a rate outside [0, 1).
+        ValueError: `units` below 1, a rate outside [0, 1), or an argument of another kind of cell.
 
     Differs from Keras's cells, inside of `keras.layers.RNN`, which draws masks for its own cells only:
     ours draws its masks when it is asked for the initial state. Where it is not, with `initial_state=`
@@ -85,6 +96,9 @@ class RecurrentCell(RecurrentDropout, keras.layers.Layer):
     gates: int
     gate_names: tuple[str, ...] = ()  # fields of the record, in the order of the kernel's slots
     state_names: tuple[str, ...] = ("h",)  # likewise, in the order of the states
+    state_shape: Shape | None = None  # of all gates and states, where it is not (units,)
+    slots_axis = -1  # where the gates lie beside each other
+    statistic_names: tuple[str, ...] = ()  # fields of which a trained loop tells `take_over`
     draws_masks_in_inference = False  # called by itself, outside of a layer
     kernel: Any
     recurrent_kernel: Any
@@ -112,6 +126,15 @@ class RecurrentCell(RecurrentDropout, keras.layers.Layer):
         seed_generator: keras.random.SeedGenerator | None = None,
         **kwargs: Any,
     ) -> None:
+        for name in ARGUMENTS_OF_VARIANTS.keys() & kwargs:
+            family = ARGUMENTS_OF_VARIANTS[name]
+            require(
+                False,
+                kwargs.get("name", type(self).__name__),
+                f"`{name}` is an argument of {family} and {family}Cell alone",
+                f"{name}={kwargs[name]!r} for {type(self).__name__}",
+                f"Use custom_layers.{family}, or leave it out.",
+            )
         super().__init__(**kwargs)
         self.units = require_positive_integer(units, owner=self.name, name="units")
         self.activation = keras.activations.get(activation)
@@ -237,6 +260,10 @@ class RecurrentCell(RecurrentDropout, keras.layers.Layer):
     def states_of(self, record: Any) -> list[Tensor]:
         """The states that a step record leaves to the next step."""
         return [record.h]
+
+    def take_over(self, statistics: dict[str, Tensor]) -> None:
+        """What the steps of a trained loop computed, (steps, ...) by the names in `statistic_names`."""
+        raise NotImplementedError
 
     def step_backward(
         self,
