@@ -23,6 +23,7 @@ from benchmarks.fresh_process import results_of
 BENCHMARKS = (
     "recurrent",
     "plain_layers",
+    "convolution",
     "vocabulary_loss",
     "truncated_bptt",
     "start_up",
@@ -36,7 +37,9 @@ PACKAGES = ("tensorflow", "keras", "torch", "numpy")
 def main() -> None:
     """Run what was asked for, one process each, and write the table."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m benchmarks",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}")
     parser.add_argument("--quick", action="store_true", help="fewer rounds")

@@ -84,7 +84,10 @@ def measure(names: Iterable[str]) -> dict[str, float]:
 def main(argv: list[str] | None = None) -> int:
     """Measure, compare, tell; the exit status."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m benchmarks.guard",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,  # --update writes a file
     )
     parser.add_argument("--update", action="store_true", help=f"write {FILE.name}")
     if parser.parse_args(argv).update:

@@ -102,11 +102,6 @@ def grouped(layers: Any, features: int) -> Any:
     return layers.GroupQueryAttention(features // HEADS, HEADS, HEADS // 2)
 
 
-def causal_convolution(layers: Any, features: int) -> Any:
-    """Each step sees itself and the two before it."""
-    return layers.Conv1D(features, 3, padding="causal", activation="relu")
-
-
 TRAINED, CAUSAL = {"training": True}, {"use_causal_mask": True}
 HUB = {"features": (128, 256), "peers": keras_hub.layers}
 CASES = (
@@ -122,8 +117,6 @@ CASES = (
     Case(
         "EinsumDense", lambda layers, n: layers.EinsumDense("abc,cd->abd", (None, n), bias_axes="d")
     ),
-    Case("Conv1D", lambda layers, n: layers.Conv1D(n, 3, padding="same")),
-    Case("Conv1D, causal, ReLU", causal_convolution),
     Case("Attention", lambda layers, n: layers.Attention(use_scale=True), listed),
     Case("AdditiveAttention", lambda layers, n: layers.AdditiveAttention(), listed),
     Case("MultiHeadAttention", multi_head, cross),
@@ -148,7 +141,9 @@ def rows(quick: bool) -> Iterator[Row]:
             yield from rows_of(case, case.features[0], quick, same)
 
 
-def rows_of(case: Case, features: int, quick: bool, namespaces: Mapping[str, Any]) -> Iterator[Row]:
+def rows_of(
+    case: Case, features: int, quick: bool, namespaces: Mapping[str, Any], target: float = TARGET
+) -> Iterator[Row]:
     """The training step and the forward pass of one layer at one size."""
     found = twins(
         lambda layers: case.make(layers, features),
@@ -163,6 +158,6 @@ def rows_of(case: Case, features: int, quick: bool, namespaces: Mapping[str, Any
         ways = {way: getattr(graphs, kind) for way, graphs in found.items()}
         seconds = seconds_in_turns(ways, budget, rounds)
         told = {"step": "training step", "forward": "forward"}[kind]
-        target = TARGET if ours == WAYS[0] else None
-        name = f"{told}, {BATCH}x{STEPS}x{features}"
-        yield timed_row(group, name, seconds, [ours], [theirs], target)
+        size = "x".join(map(str, np.shape(keras.tree.flatten(dict(case.inputs(features)))[0])))
+        wanted = target if ours == WAYS[0] else None
+        yield timed_row(group, f"{told}, {size}", seconds, [ours], [theirs], wanted)

@@ -64,8 +64,8 @@ def graphs_of(layer: Any, inputs: Mapping[str, Any], **options: Any) -> Graphs:
 
 
 def any_size(tensor: Any) -> tf.TensorSpec:
-    """Its type, but for the number of features any shape; integers and masks have no features."""
-    free = [None] * tensor.shape.rank
+    """Its type, for any batch and any number of steps; integers and masks have no features."""
+    free = [None, None, *tensor.shape[2:]][: tensor.shape.rank]
     if tensor.dtype.is_floating:
         free[-1] = tensor.shape[-1]
     return tf.TensorSpec(free, tensor.dtype)

@@ -46,6 +46,7 @@ from custom_layers.normalization.batch_normalization import BatchNormalization
 from custom_layers.normalization.group_normalization import GroupNormalization
 from custom_layers.normalization.layer_normalization import LayerNormalization
 from custom_layers.normalization.rms_normalization import RMSNormalization
+from custom_layers.recurrent.batch_norm_lstm import BatchNormLSTM, BatchNormLSTMCell
 from custom_layers.recurrent.bidirectional import Bidirectional
 from custom_layers.recurrent.conv_lstm import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D
 from custom_layers.recurrent.coupled_lstm import CoupledLSTM, CoupledLSTMCell
@@ -102,6 +103,8 @@ __all__ = [
     "AvgPool2D",
     "AvgPool3D",
     "BahdanauAttention",
+    "BatchNormLSTM",
+    "BatchNormLSTMCell",
     "BatchNormalization",
     "Bidirectional",
     "CachedMultiHeadAttention",

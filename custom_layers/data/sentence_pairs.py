@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from custom_layers.data.data_error import DataError
 from custom_layers.data.download import download
+from custom_layers.data.local_files import DATA_FOLDER_VARIABLE, local_file
 from custom_layers.data.pair_file import pair_file_in_zip, parse_pairs, read_pair_file
 from custom_layers.data.parallel_corpus import SentencePairs
 from custom_layers.data.spanish_english_demo import demo_pairs
@@ -16,7 +17,6 @@ from custom_layers.data.translate_folder import read_translate_folder
 SPA_ENG_URL = "https://storage.googleapis.com/download.tensorflow.org/data/spa-eng.zip"
 SPA_ENG_SIZE = 8_042_772  # bytes of spa.txt; archives of it differ, the text does not
 SPA_ENG_SHA256 = "6ec60e212f812ee3430f7568ea6f33b6fb080e32193c5952e8da0ee8ba45574c"
-DATA_FOLDER_VARIABLE = "CUSTOM_LAYERS_DATA"
 WAYS_OUT = MappingProxyType(
     {
         "spa-eng": "Without a network use `--data demo`, `--data PATH` with a pair file, or let "
@@ -89,8 +89,7 @@ def _looks_like_a_name(data: str) -> bool:
 
 
 def _spa_eng(cache_dir: str | os.PathLike[str] | None) -> SentencePairs:
-    folder = os.environ.get(DATA_FOLDER_VARIABLE)
-    if folder and (local := Path(folder).expanduser() / "spa-eng" / "spa.txt").is_file():
+    if local := local_file("spa-eng/spa.txt"):
         content = local.read_bytes()
         check_spa_eng(content, str(local))
         return parse_pairs(content, "spa-eng")

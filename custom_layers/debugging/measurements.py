@@ -87,6 +87,7 @@ def measure(
         scalars |= angles(gradients, last_gradients)
     series: dict[str, Tensor] = {}
     for name, quantity in recording.items():
+        quantity = quantity.by_unit()
         unscaled = quantity._replace(gradient=_unscaled(quantity.gradient, scale))
         _measure_quantity(name, unscaled, scalars, series)
     buckets = histograms_of(gradients) if histograms else {}

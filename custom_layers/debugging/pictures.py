@@ -270,11 +270,9 @@ def _log_norm(values: np.ma.MaskedArray) -> Normalize:
 def _states_and_gates(recording: Recording, layer: str) -> dict[str, Quantity]:
     """Gates before states, as they are computed."""
     found = {
-        name.rpartition("/")[2]: quantity
+        name.rpartition("/")[2]: quantity.by_unit()
         for name, quantity in recording.items()
-        if name.rpartition("/")[0] == layer
-        and quantity.steps_axis == 1
-        and len(quantity.value.shape) == 3
+        if name.rpartition("/")[0] == layer and quantity.steps_axis == 1
     }
     layers = sorted({name.rpartition("/")[0] for name in recording if name.endswith("/h")})
     require(

@@ -27,7 +27,8 @@ _ON_THE_TAPE = tf.Variable(1.0, dtype="float64", trainable=True, name="probe")
 
 
 class Quantity(NamedTuple):
-    """An intermediate quantity of one call. Steps stand where the layer has them: (batch, steps, units).
+    """An intermediate quantity of one call. Steps stand where the layer has them: (batch, steps, units),
+    or of a film (batch, steps, *windows, filters).
 
     `gradient` is the total derivative of the loss. A gate of a recurrent cell (LSTM i, f, g, o; GRU z,
     r, n) has its value after its activation and its gradient before it. Where `mask`, bool (batch,
@@ -41,6 +42,15 @@ class Quantity(NamedTuple):
     mask: Tensor | None = None
     backwards: bool = False
     steps_axis: int | None = 1
+
+    def by_unit(self) -> "Quantity":
+        """The same as (batch, steps, units): a film's windows and filters are its units."""
+        if len(self.value.shape) <= 3 or self.steps_axis != 1:
+            return self
+        flat = (*tf.unstack(tf.shape(self.value)[:2]), -1)
+        return self._replace(
+            value=tf.reshape(self.value, flat), gradient=tf.reshape(self.gradient, flat)
+        )
 
     def gradient_norms(self) -> Tensor:
         """|dL/dq_t| over all other axes, one for each step: (steps,); without steps one for all: ()."""

@@ -3,8 +3,7 @@ r"""Long short-term memory whose products are convolutions; the equations are in
 Source: Shi et al. 2015, arXiv:1506.04214, equation (3), without the peepholes.
 Differs from keras.layers.ConvLSTM1D, ConvLSTM2D and ConvLSTM3D: `custom_layers.RNN` says where a wrong
 shape raises; a dropout rate outside [0, 1) raises, where Keras clamps it, and so does a stride of 0.
-A mask works on JAX as well, where the built-in fails. The debugging tools do not see gates and states
-of this layer, and `gradient="bptt"` is refused.
+A mask works on JAX as well, where the built-in fails. `gradient="bptt"` is refused.
 """
 
 from collections.abc import Sequence
@@ -26,12 +25,12 @@ from custom_layers.core.protocols import Shape, Tensor
 from custom_layers.core.shape_check import require, require_positive_integer, require_shape
 from custom_layers.recurrent.conv_lstm_step import conv_lstm_step, convolve
 from custom_layers.recurrent.dropout_masks import apply_mask
-from custom_layers.recurrent.lstm import LSTMStep
-from custom_layers.recurrent.recurrent_cell import RecurrentCell, StepParameters
+from custom_layers.recurrent.lstm import LSTMCell, LSTMStep
+from custom_layers.recurrent.recurrent_cell import StepParameters
 from custom_layers.recurrent.single_cell_rnn import SingleCellRNN, cell_options
 
 
-class ConvLSTMCell(RecurrentCell):
+class ConvLSTMCell(LSTMCell):
     """One step of the layer; Keras has no public class of it either.
 
     Args: as `ConvLSTM2D`, and `rank`, the number of axes of space.
@@ -42,9 +41,6 @@ class ConvLSTMCell(RecurrentCell):
     Returns: the output, and the new states.
     """
 
-    gates = 4
-    state_names = ()  # nothing that `watched_loop.py` could add a probe (batch, units) to
-
     def __init__(
         self,
         rank: int,
@@ -54,8 +50,6 @@ class ConvLSTMCell(RecurrentCell):
         padding: str,
         data_format: str | None,
         dilation_rate: int | Sequence[int],
-        recurrent_activation: Any,
-        unit_forget_bias: bool,
         seed: int | None,
         **kwargs: Any,
     ) -> None:
@@ -79,9 +73,7 @@ class ConvLSTMCell(RecurrentCell):
         )
         self.padding = known_padding(padding, ("valid", "same"), owner=owner)
         self.data_format = known_data_format(data_format, owner=owner)
-        self.recurrent_activation = keras.activations.get(recurrent_activation)
-        self.unit_forget_bias = unit_forget_bias
-        self.state_size = [filters, filters]
+        self.slots_axis = -1 if self.data_format == "channels_last" else -1 - rank
 
     @property
     def windows(self) -> Windows:
@@ -97,39 +89,13 @@ class ConvLSTMCell(RecurrentCell):
             "Give them to `keras.Input`; the number of steps may be None.",
         )
         self.state_shape = self.compute_output_shape(input_shape)[1:]
-        channels = input_shape[channels_axis(self.data_format)]
-        self.kernel = self.add_weight(
-            name="kernel",
-            shape=(*self.kernel_size, channels, 4 * self.filters),
-            initializer=self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-        )
-        self.recurrent_kernel = self.add_weight(
-            name="recurrent_kernel",
-            shape=(*self.kernel_size, self.filters, 4 * self.filters),
-            initializer=self.recurrent_initializer,
-            regularizer=self.recurrent_regularizer,
-            constraint=self.recurrent_constraint,
-        )
-        self.bias = None
-        if self.use_bias:
-            self.bias = self.add_weight(
-                name="bias",
-                shape=(4 * self.filters,),
-                initializer=self.initialize_bias,
-                regularizer=self.bias_regularizer,
-                constraint=self.bias_constraint,
-            )
-        self.built = True
+        super().build(input_shape)
 
-    def initialize_bias(self, shape: Shape, dtype: Any = None) -> Tensor:
-        if not self.unit_forget_bias:
-            return self.bias_initializer(shape, dtype=dtype)
-        before = self.bias_initializer((self.filters,), dtype=dtype)
-        ones = ops.ones((self.filters,), dtype=dtype)
-        after = self.bias_initializer((2 * self.filters,), dtype=dtype)
-        return ops.concatenate([before, ones, after])
+    def kernel_shapes(self, input_shape: Shape) -> tuple[Shape, Shape]:
+        """(*window, channels, 4 filters), and the same of filters."""
+        channels = input_shape[channels_axis(self.data_format)]
+        width = 4 * self.filters
+        return (*self.kernel_size, channels, width), (*self.kernel_size, self.filters, width)
 
     def project_inputs(self, inputs: Tensor, training: bool = False) -> Tensor:
         """Equation (1), for one step or for all steps, as one convolution of steps x batch pictures.
@@ -162,8 +128,7 @@ class ConvLSTMCell(RecurrentCell):
         parameters: StepParameters,
         projected: Tensor,
         states: Sequence[Tensor],
-        *args: Any,
-        **probes: Any,
+        c_probe: Tensor | None = None,
     ) -> LSTMStep:
         return conv_lstm_step(
             projected,
@@ -173,10 +138,8 @@ class ConvLSTMCell(RecurrentCell):
             self.data_format,
             self.activation,
             self.recurrent_activation,
+            c_probe,
         )
-
-    def states_of(self, record: LSTMStep) -> list[Tensor]:
-        return [record.h, record.c]
 
     def get_initial_state(self, batch_size: int | None = None) -> list[Tensor]:
         """Zeros of the output's shape, for h and for c."""
@@ -204,8 +167,6 @@ class ConvLSTMCell(RecurrentCell):
             "padding": self.padding,
             "data_format": self.data_format,
             "dilation_rate": self.dilation_rate,
-            "recurrent_activation": keras.activations.serialize(self.recurrent_activation),
-            "unit_forget_bias": self.unit_forget_bias,
         }
 
 

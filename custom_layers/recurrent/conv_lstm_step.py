@@ -47,6 +47,7 @@ def conv_lstm_step(
     data_format: str,
     activation: Any = ops.tanh,
     recurrent_activation: Any = ops.sigmoid,
+    c_probe: Tensor | None = None,
 ) -> LSTMStep:
     """One step of equations (2) to (7); every field of the record is shaped like c.
 
@@ -57,6 +58,7 @@ def conv_lstm_step(
         recurrent_kernel: U, (*size, filters, 4 filters).
         data_format: where the filters are.
         activation, recurrent_activation: what stands as tanh and as sigmoid in the equations.
+        c_probe: zeros shaped like c that are added to c_t, to differentiate by it; or None.
     """
     size = tuple(recurrent_kernel.shape[:-2])
     one = (1,) * len(size)
@@ -67,4 +69,5 @@ def conv_lstm_step(
     g = activation(a_c)  # (4)
     o = recurrent_activation(a_o)  # (5)
     c = f * c + i * g  # (6)
+    c = c if c_probe is None else c + c_probe
     return LSTMStep(i, f, g, o, c, h=o * activation(c))  # (7)

@@ -21,15 +21,9 @@ from keras import ops
 
 from custom_layers.core.protocols import Shape, Tensor
 from custom_layers.recurrent.activation_slopes import slope_of
-from custom_layers.recurrent.dropout_masks import apply_mask, apply_mask_backward
+from custom_layers.recurrent.gate_products import kernel_gradient, multiply, multiply_backward
 from custom_layers.recurrent.lstm import LSTM, LSTMCell, LSTMGradients, LSTMStep
-from custom_layers.recurrent.recurrent_cell import (
-    CellGradients,
-    StepParameters,
-    kernel_gradient,
-    multiply,
-    multiply_backward,
-)
+from custom_layers.recurrent.recurrent_cell import CellGradients, StepParameters
 
 
 def coupled_lstm_step(
@@ -103,15 +97,7 @@ class CoupledLSTMCell(LSTMCell):
         states: Sequence[Tensor],
         c_probe: Tensor | None = None,
     ) -> LSTMStep:
-        return coupled_lstm_step(
-            projected,
-            apply_mask(states[0], parameters.mask),
-            states[1],
-            parameters.kernel,
-            self.activation,
-            self.recurrent_activation,
-            c_probe,
-        )
+        return self.run_step(coupled_lstm_step, parameters, projected, states, c_probe)
 
     def step_backward(
         self,
@@ -120,19 +106,7 @@ class CoupledLSTMCell(LSTMCell):
         states: Sequence[Tensor],
         d_states: Sequence[Tensor],
     ) -> CellGradients:
-        d = coupled_lstm_step_backward(
-            record,
-            apply_mask(states[0], parameters.mask),
-            states[1],
-            parameters.kernel,
-            d_states[0],
-            d_states[1],
-            self.activation,
-            self.recurrent_activation,
-            weights=False,
-        )
-        d_h = apply_mask_backward(d.h, parameters.mask)
-        return CellGradients(d.projected, [d_h, d.c], {"c": d.c_probe})
+        return self.run_backward(coupled_lstm_step_backward, parameters, record, states, d_states)
 
     parameters_backward = LSTMCell.parameters_backward  # U stands where it stood
 

@@ -12,6 +12,7 @@ import keras
 from keras import ops
 
 from custom_layers.core.protocols import DropsOut, Tensor, output_size_of
+from custom_layers.recurrent.cell_wrapper import CellWrapper
 from custom_layers.recurrent.stacked_rnn_cells import StackedRNNCells
 
 Mask = Any  # a tensor, or a list with one tensor for each gate, or None
@@ -100,7 +101,7 @@ def single_cells(cell: Any) -> Iterator[Any]:
     if isinstance(cell, STACKS):
         for inner in cell.cells:
             yield from single_cells(inner)
-    elif hasattr(cell, "wrapped_cell"):
+    elif isinstance(cell, CellWrapper):
         yield from single_cells(cell.wrapped_cell)
     else:
         yield cell
@@ -119,7 +120,7 @@ def draw_dropout_masks(cell: Any, step_input: Tensor, states: Any) -> None:
     Outside the loop, because inside it a traced tensor must not outlive its step. They are drawn in
     inference too, as Keras does: the generators of two models stay in step.
     """
-    if hasattr(cell, "wrapped_cell"):
+    if isinstance(cell, CellWrapper):
         draw_dropout_masks(cell.wrapped_cell, step_input, states)
     elif isinstance(cell, STACKS):
         for inner, inner_states in zip(cell.cells, states, strict=True):

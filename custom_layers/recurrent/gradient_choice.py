@@ -52,8 +52,9 @@ def checked_gradient(
                 isinstance(inner, RecurrentCell) and is_plain(inner) and _has_backward_step(inner),
                 owner,
                 'gradient="bptt" needs cells with a backward step that fits their step: those of '
-                "custom_layers but LayerNormLSTMCell, ProjectionLSTMCell and ZoneoutCell, without an "
-                "activity regularizer, alone or in one custom_layers.StackedRNNCells",
+                "custom_layers but BatchNormLSTMCell, LayerNormLSTMCell, ProjectionLSTMCell and "
+                "ZoneoutCell, without an activity regularizer, alone or in one "
+                "custom_layers.StackedRNNCells",
                 f"cell={inner!r}",
                 'Use gradient="autodiff", or write `step_backward` and `parameters_backward` as well.',
             )
@@ -92,6 +93,14 @@ def back_propagated_loop(
     Returns:
         Outputs and last states, as `masked_time_loop` gives them.
     """
+    steps = inputs.shape[0]
+    require(
+        None in (layer.truncate_every, steps) or layer.truncate_every <= steps,
+        layer.name,
+        "`truncate_every` must be at most the number of steps, if that is known",
+        f"truncate_every={layer.truncate_every}, {steps} steps",
+        "Give longer sequences, or leave it out: nothing is to be cut here.",
+    )
     cells = list(_cells(layer.cell))
     is_stack = isinstance(layer.cell, StackedRNNCells)
     watched = None if listener is None else WatchedLoop(layer, listener, inputs, training)

@@ -19,7 +19,7 @@ from keras import ops
 
 from custom_layers.core.protocols import Tensor
 from custom_layers.recurrent.activation_slopes import slope_of
-from custom_layers.recurrent.recurrent_cell import kernel_gradient, multiply, multiply_backward
+from custom_layers.recurrent.gate_products import kernel_gradient, multiply, multiply_backward
 
 
 class GRUStep(NamedTuple):

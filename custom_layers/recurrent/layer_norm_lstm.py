@@ -23,9 +23,9 @@ from keras import ops
 
 from custom_layers.core.protocols import Shape, Tensor
 from custom_layers.core.shape_check import require
-from custom_layers.recurrent.dropout_masks import apply_mask
+from custom_layers.recurrent.gate_products import multiply
 from custom_layers.recurrent.lstm import LSTM, LSTMCell, LSTMStep
-from custom_layers.recurrent.recurrent_cell import StepParameters, multiply
+from custom_layers.recurrent.recurrent_cell import StepParameters
 
 
 class Normalization(NamedTuple):
@@ -132,7 +132,7 @@ class LayerNormLSTMCell(LSTMCell):
         return projected if bias is None else projected + bias
 
     def step_parameters(self, h: Tensor, training: bool) -> StepParameters:
-        norms = [self.normalization(w) for w in (self.recurrent_norm, self.state_norm)]
+        norms = tuple(self.normalization(w) for w in (self.recurrent_norm, self.state_norm))
         return super().step_parameters(h, training)._replace(others=norms)
 
     def step_with(
@@ -142,18 +142,7 @@ class LayerNormLSTMCell(LSTMCell):
         states: Sequence[Tensor],
         c_probe: Tensor | None = None,
     ) -> LSTMStep:
-        recurrent_norm, state_norm = parameters.others
-        return layer_norm_lstm_step(
-            projected,
-            apply_mask(states[0], parameters.mask),
-            states[1],
-            parameters.kernel,
-            recurrent_norm,
-            state_norm,
-            self.activation,
-            self.recurrent_activation,
-            c_probe,
-        )
+        return self.run_step(layer_norm_lstm_step, parameters, projected, states, c_probe)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "epsilon": self.epsilon}

@@ -16,7 +16,7 @@ Differs from keras.layers.LSTM: `custom_layers.RNN` says where a wrong shape rai
 outside [0, 1) raises, where Keras clamps it; there is no cuDNN kernel, so `use_cudnn=True` raises.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -25,14 +25,8 @@ from keras import ops
 from custom_layers.core.protocols import Shape, Tensor
 from custom_layers.recurrent.activation_slopes import slope_of
 from custom_layers.recurrent.dropout_masks import apply_mask, apply_mask_backward
-from custom_layers.recurrent.recurrent_cell import (
-    CellGradients,
-    RecurrentCell,
-    StepParameters,
-    kernel_gradient,
-    multiply,
-    multiply_backward,
-)
+from custom_layers.recurrent.gate_products import kernel_gradient, multiply, multiply_backward
+from custom_layers.recurrent.recurrent_cell import CellGradients, RecurrentCell, StepParameters
 from custom_layers.recurrent.single_cell_rnn import SingleCellRNN, cell_options
 
 
@@ -203,11 +197,23 @@ class LSTMCell(RecurrentCell):
         states: Sequence[Tensor],
         c_probe: Tensor | None = None,
     ) -> LSTMStep:
-        return lstm_step(
+        return self.run_step(lstm_step, parameters, projected, states, c_probe)
+
+    def run_step(
+        self,
+        step: Callable[..., Any],
+        parameters: StepParameters,
+        projected: Tensor,
+        states: Sequence[Tensor],
+        c_probe: Tensor | None,
+    ) -> Any:
+        """`step`, one of the step functions of LSTMs, with the arguments that they share."""
+        return step(
             projected,
             apply_mask(states[0], parameters.mask),
             states[1],
             parameters.kernel,
+            *parameters.others,
             self.activation,
             self.recurrent_activation,
             c_probe,
@@ -223,11 +229,23 @@ class LSTMCell(RecurrentCell):
         states: Sequence[Tensor],
         d_states: Sequence[Tensor],
     ) -> CellGradients:
-        d = lstm_step_backward(
+        return self.run_backward(lstm_step_backward, parameters, record, states, d_states)
+
+    def run_backward(
+        self,
+        step_backward: Callable[..., Any],
+        parameters: StepParameters,
+        record: LSTMStep,
+        states: Sequence[Tensor],
+        d_states: Sequence[Tensor],
+    ) -> CellGradients:
+        """`step_backward`, one of those of LSTMs, likewise."""
+        d = step_backward(
             record,
             apply_mask(states[0], parameters.mask),
             states[1],
             parameters.kernel,
+            *parameters.others,
             d_states[0],
             d_states[1],
             self.activation,

@@ -19,12 +19,8 @@ from keras import ops
 from custom_layers.core.protocols import Tensor
 from custom_layers.recurrent.activation_slopes import slope_of
 from custom_layers.recurrent.dropout_masks import apply_mask, apply_mask_backward
-from custom_layers.recurrent.recurrent_cell import (
-    CellGradients,
-    StepParameters,
-    kernel_gradient,
-    multiply_backward,
-)
+from custom_layers.recurrent.gate_products import kernel_gradient, multiply_backward
+from custom_layers.recurrent.recurrent_cell import CellGradients, StepParameters
 from custom_layers.recurrent.simple_rnn import SimpleRNN, SimpleRNNCell
 
 

@@ -21,15 +21,9 @@ from keras import ops
 
 from custom_layers.core.protocols import Shape, Tensor
 from custom_layers.recurrent.activation_slopes import slope_of
-from custom_layers.recurrent.dropout_masks import apply_mask, apply_mask_backward
+from custom_layers.recurrent.gate_products import kernel_gradient, multiply, multiply_backward
 from custom_layers.recurrent.lstm import LSTM, LSTMCell, LSTMStep
-from custom_layers.recurrent.recurrent_cell import (
-    CellGradients,
-    StepParameters,
-    kernel_gradient,
-    multiply,
-    multiply_backward,
-)
+from custom_layers.recurrent.recurrent_cell import CellGradients, StepParameters
 
 
 def peephole_lstm_step(
@@ -137,7 +131,7 @@ class PeepholeLSTMCell(LSTMCell):
 
     def step_parameters(self, h: Tensor, training: bool) -> StepParameters:
         peepholes = ops.cast(self.peepholes, self.compute_dtype)
-        return super().step_parameters(h, training)._replace(others=peepholes)
+        return super().step_parameters(h, training)._replace(others=(peepholes,))
 
     def step_with(
         self,
@@ -146,16 +140,7 @@ class PeepholeLSTMCell(LSTMCell):
         states: Sequence[Tensor],
         c_probe: Tensor | None = None,
     ) -> LSTMStep:
-        return peephole_lstm_step(
-            projected,
-            apply_mask(states[0], parameters.mask),
-            states[1],
-            parameters.kernel,
-            parameters.others,
-            self.activation,
-            self.recurrent_activation,
-            c_probe,
-        )
+        return self.run_step(peephole_lstm_step, parameters, projected, states, c_probe)
 
     def step_backward(
         self,
@@ -164,20 +149,7 @@ class PeepholeLSTMCell(LSTMCell):
         states: Sequence[Tensor],
         d_states: Sequence[Tensor],
     ) -> CellGradients:
-        d = peephole_lstm_step_backward(
-            record,
-            apply_mask(states[0], parameters.mask),
-            states[1],
-            parameters.kernel,
-            parameters.others,
-            d_states[0],
-            d_states[1],
-            self.activation,
-            self.recurrent_activation,
-            weights=False,
-        )
-        d_h = apply_mask_backward(d.h, parameters.mask)
-        return CellGradients(d.projected, [d_h, d.c], {"c": d.c_probe})
+        return self.run_backward(peephole_lstm_step_backward, parameters, record, states, d_states)
 
     def parameters_backward(
         self,
@@ -188,7 +160,7 @@ class PeepholeLSTMCell(LSTMCell):
     ) -> StepParameters:
         d_peepholes = peephole_gradient(d_projected, states[1], records.c)
         d = super().parameters_backward(parameters, records, states, d_projected)
-        return d._replace(others=d_peepholes)
+        return d._replace(others=(d_peepholes,))
 
     def get_config(self) -> dict[str, Any]:
         initializer = keras.initializers.serialize(self.peephole_initializer)

@@ -19,7 +19,6 @@ from keras import ops
 
 from custom_layers.core.protocols import Shape, Tensor
 from custom_layers.core.shape_check import require_positive_integer
-from custom_layers.recurrent.dropout_masks import apply_mask
 from custom_layers.recurrent.lstm import LSTM, LSTMCell, lstm_step
 from custom_layers.recurrent.recurrent_cell import StepParameters
 
@@ -110,7 +109,7 @@ class ProjectionLSTMCell(LSTMCell):
 
     def step_parameters(self, h: Tensor, training: bool) -> StepParameters:
         projection_kernel = ops.cast(self.projection_kernel, self.compute_dtype)
-        return super().step_parameters(h, training)._replace(others=projection_kernel)
+        return super().step_parameters(h, training)._replace(others=(projection_kernel,))
 
     def step_with(  # type: ignore[override]
         self,
@@ -119,16 +118,7 @@ class ProjectionLSTMCell(LSTMCell):
         states: Sequence[Tensor],
         c_probe: Tensor | None = None,
     ) -> ProjectionLSTMStep:
-        return projection_lstm_step(
-            projected,
-            apply_mask(states[0], parameters.mask),
-            states[1],
-            parameters.kernel,
-            parameters.others,
-            self.activation,
-            self.recurrent_activation,
-            c_probe,
-        )
+        return self.run_step(projection_lstm_step, parameters, projected, states, c_probe)
 
     def get_config(self) -> dict[str, Any]:
         return {

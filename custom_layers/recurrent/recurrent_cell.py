@@ -24,49 +24,7 @@ from custom_layers.recurrent.dropout_masks import (
     is_traced,
     reset_dropout_masks,
 )
-
-
-def multiply(x: Any, kernel: Tensor) -> Tensor:
-    """Multiply `x` by the kernel. A list holds one `x` for each gate, dropped out by its own mask.
-
-    Args:
-        x: (..., features), or a list of `gates` such tensors.
-        kernel: (features, gates x units).
-
-    Returns:
-        (..., gates x units).
-    """
-    if isinstance(x, (list, tuple)):
-        kernels = ops.split(kernel, len(x), axis=-1)
-        return ops.concatenate([multiply(g, k) for g, k in zip(x, kernels, strict=True)], axis=-1)
-    if len(x.shape) == 2:
-        return ops.matmul(x, kernel)
-    return ops.tensordot(x, kernel, axes=1)  # one large product, where matmul makes one per step
-
-
-def multiply_backward(d_product: Tensor, x: Any, kernel: Tensor) -> Any:
-    """Gradient of `multiply` by `x`: d_product kernel^T, shaped like `x`, a list where `x` is one."""
-    if isinstance(x, (list, tuple)):
-        d_products, kernels = (ops.split(t, len(x), axis=-1) for t in (d_product, kernel))
-        return [multiply_backward(*part) for part in zip(d_products, x, kernels, strict=True)]
-    return ops.matmul(d_product, ops.transpose(kernel))
-
-
-def kernel_gradient(d_product: Tensor, x: Any) -> Tensor:
-    """Gradient of `multiply` by `kernel`: x^T d_product, summed over the batch, and over all steps.
-
-    Args:
-        d_product: (..., gates x units), the gradient by the product.
-        x: (..., features), or a list of `gates` such tensors. Of all steps, it is one large product.
-
-    Returns:
-        (features, gates x units).
-    """
-    if isinstance(x, (list, tuple)):
-        parts = zip(ops.split(d_product, len(x), axis=-1), x, strict=True)
-        return ops.concatenate([kernel_gradient(*part) for part in parts], axis=-1)
-    x, d_product = (ops.reshape(t, (-1, t.shape[-1])) for t in (x, d_product))
-    return ops.matmul(ops.transpose(x), d_product)
+from custom_layers.recurrent.gate_products import multiply
 
 
 class StepParameters(NamedTuple):
@@ -80,7 +38,7 @@ class StepParameters(NamedTuple):
     kernel: Tensor
     bias: Tensor | None
     mask: Mask
-    others: Any = None
+    others: tuple[Any, ...] = ()
 
 
 class CellGradients(NamedTuple):
@@ -93,6 +51,17 @@ class CellGradients(NamedTuple):
     projected: Tensor
     states: list[Tensor]
     probes: dict[str, Tensor]
+
+
+ARGUMENTS_OF_VARIANTS = {  # by the argument, which no other cell takes, the cell's family
+    "peephole_initializer": "PeepholeLSTM",
+    "projection_units": "ProjectionLSTM",
+    "projection_initializer": "ProjectionLSTM",
+    "epsilon": "LayerNormLSTM",
+    "max_steps": "BatchNormLSTM",
+    "momentum": "BatchNormLSTM",
+    "gamma_initializer": "BatchNormLSTM",
+}
 
 
 class RecurrentCell(RecurrentDropout, keras.layers.Layer):
@@ -116,7 +85,7 @@ class RecurrentCell(RecurrentDropout, keras.layers.Layer):
         **kwargs: what `keras.layers.Layer` takes.
 
     Raises:
-        ValueError: `units` below 1, or a rate outside [0, 1).
+        ValueError: `units` below 1, a rate outside [0, 1), or an argument of another kind of cell.
 
     Differs from Keras's cells, inside of `keras.layers.RNN`, which draws masks for its own cells only:
     ours draws its masks when it is asked for the initial state. Where it is not, with `initial_state=`
@@ -127,6 +96,9 @@ class RecurrentCell(RecurrentDropout, keras.layers.Layer):
     gates: int
     gate_names: tuple[str, ...] = ()  # fields of the record, in the order of the kernel's slots
     state_names: tuple[str, ...] = ("h",)  # likewise, in the order of the states
+    state_shape: Shape | None = None  # of all gates and states, where it is not (units,)
+    slots_axis = -1  # where the gates lie beside each other
+    statistic_names: tuple[str, ...] = ()  # fields of which a trained loop tells `take_over`
     draws_masks_in_inference = False  # called by itself, outside of a layer
     kernel: Any
     recurrent_kernel: Any
@@ -154,6 +126,15 @@ class RecurrentCell(RecurrentDropout, keras.layers.Layer):
         seed_generator: keras.random.SeedGenerator | None = None,
         **kwargs: Any,
     ) -> None:
+        for name in ARGUMENTS_OF_VARIANTS.keys() & kwargs:
+            family = ARGUMENTS_OF_VARIANTS[name]
+            require(
+                False,
+                kwargs.get("name", type(self).__name__),
+                f"`{name}` is an argument of {family} and {family}Cell alone",
+                f"{name}={kwargs[name]!r} for {type(self).__name__}",
+                f"Use custom_layers.{family}, or leave it out.",
+            )
         super().__init__(**kwargs)
         self.units = require_positive_integer(units, owner=self.name, name="units")
         self.activation = keras.activations.get(activation)
@@ -180,16 +161,17 @@ class RecurrentCell(RecurrentDropout, keras.layers.Layer):
         self.output_size = self.units
 
     def build(self, input_shape: Shape) -> None:
+        kernel_shape, recurrent_shape = self.kernel_shapes(input_shape)
         self.kernel = self.add_weight(
             name="kernel",
-            shape=(input_shape[-1], self.gates * self.units),
+            shape=kernel_shape,
             initializer=self.kernel_initializer,
             regularizer=self.kernel_regularizer,
             constraint=self.kernel_constraint,
         )
         self.recurrent_kernel = self.add_weight(
             name="recurrent_kernel",
-            shape=(self.output_size, self.gates * self.units),
+            shape=recurrent_shape,
             initializer=self.recurrent_initializer,
             regularizer=self.recurrent_regularizer,
             constraint=self.recurrent_constraint,
@@ -204,6 +186,11 @@ class RecurrentCell(RecurrentDropout, keras.layers.Layer):
                 constraint=self.bias_constraint,
             )
         self.built = True
+
+    def kernel_shapes(self, input_shape: Shape) -> tuple[Shape, Shape]:
+        """Shapes of the kernel, (features, gates x units), and of the recurrent one."""
+        width = self.gates * self.units
+        return (input_shape[-1], width), (self.output_size, width)
 
     def bias_shape(self) -> tuple[int, ...]:
         """Shape of the bias: (gates x units,)."""
@@ -273,6 +260,10 @@ class RecurrentCell(RecurrentDropout, keras.layers.Layer):
     def states_of(self, record: Any) -> list[Tensor]:
         """The states that a step record leaves to the next step."""
         return [record.h]
+
+    def take_over(self, statistics: dict[str, Tensor]) -> None:
+        """What the steps of a trained loop computed, (steps, ...) by the names in `statistic_names`."""
+        raise NotImplementedError
 
     def step_backward(
         self,

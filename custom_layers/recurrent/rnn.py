@@ -1,15 +1,15 @@
 """The layer that runs a cell over time."""
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
-from custom_layers.core.protocols import Shape, Tensor, accepts, output_size_of
+from custom_layers.core.protocols import Shape, Tensor, output_size_of
 from custom_layers.core.shape_check import require, require_shape
 from custom_layers.core.taps import listener_of
 from custom_layers.recurrent import gradient_choice
+from custom_layers.recurrent.cell_step import cell_step
 from custom_layers.recurrent.dropout_masks import (
     draw_dropout_masks,
     reset_dropout_masks,
@@ -249,7 +249,7 @@ class RNN(keras.layers.Layer):
     ) -> tuple[Tensor, Any]:
         """The loop that the framework differentiates."""
         if listener is None:
-            step, inputs = self._cell_step(inputs, training)
+            step, inputs = cell_step(self.cell, inputs, training)
             zero_output = self._zero_output(step, inputs, initial_state)
         else:
             watched = WatchedLoop(self, listener, inputs, training)
@@ -268,28 +268,9 @@ class RNN(keras.layers.Layer):
         )
         if listener is not None:
             watched.hand_over(records, mask)
+        elif records is not None:
+            self.cell.take_over(records)
         return outputs, states
-
-    def _cell_step(self, inputs: Tensor, training: bool) -> tuple[CellStep, Tensor]:
-        """What is left to do at each step, and the sequences that it reads."""
-        cell = self.cell
-        if is_plain(cell):
-
-            def own_step(projected: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, Any, None]:
-                record = cell.step(projected, states, training)
-                return record.h, cell.states_of(record), None
-
-            inputs = ops.cast(inputs, cell.compute_dtype)
-            return own_step, cell.project_inputs(inputs, training)
-
-        run: Callable = cell if callable(cell) else cell.call
-        options = {"training": training} if accepts(cell.call, "training") else {}
-
-        def foreign_step(x_t: Tensor, states: Any) -> tuple[Tensor, Any, None]:
-            output, new_states = run(x_t, states, **options)
-            return output, keras.tree.pack_sequence_as(states, keras.tree.flatten(new_states)), None
-
-        return foreign_step, inputs
 
     def _zero_output(self, step: CellStep, inputs: Tensor, states: Any) -> Tensor:
         """Zeros like the output of a step, which a foreign cell need not declare."""

@@ -6,11 +6,11 @@ import keras
 
 from custom_layers.core.protocols import Tensor
 from custom_layers.core.shape_check import require
+from custom_layers.recurrent.recurrent_cell import ARGUMENTS_OF_VARIANTS
 from custom_layers.recurrent.rnn import RNN
 
 CELL_OPTIONS = ("dtype", "trainable")
-OF_VARIANTS = (*("peephole_initializer", "projection_units", "projection_initializer", "epsilon"),)
-OF_THE_CELL_ALONE = ("implementation", "recurrent_activation", *OF_VARIANTS)
+OF_THE_CELL_ALONE = ("implementation", "recurrent_activation", *ARGUMENTS_OF_VARIANTS)
 
 
 def cell_options(name: str, kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -92,7 +92,7 @@ SETTINGS = frozenset(
         *("kernel_regularizer", "recurrent_regularizer", "bias_regularizer"),
         *("kernel_constraint", "recurrent_constraint", "bias_constraint"),
         *("dropout", "recurrent_dropout", "reset_after", "seed"),
-        *OF_VARIANTS,
+        *ARGUMENTS_OF_VARIANTS,
         *("filters", "kernel_size", "strides", "padding", "data_format", "dilation_rate"),
     ]
 )

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
-from custom_layers.core.protocols import Tensor, output_size_of
+from custom_layers.core.protocols import Shape, Tensor
 from custom_layers.core.taps import Listener, unused_name
 from custom_layers.recurrent.recurrent_cell import RecurrentCell, is_plain
 from custom_layers.recurrent.stacked_rnn_cells import StackedRNNCells
@@ -42,11 +42,8 @@ def watched_cells(cell: Any) -> Iterator[WatchedCell]:
 
 
 def can_be_watched(cell: Any) -> bool:
-    """Whether every cell shows its step: ours do, unless a subclass overrides `call`.
-
-    A cell that names none of its states has none (batch, units), which is what a probe is.
-    """
-    return all(is_plain(w.cell) and bool(w.cell.state_names) for w in watched_cells(cell))
+    """Whether every cell shows its step: ours do, unless a subclass overrides `call`."""
+    return all(is_plain(w.cell) for w in watched_cells(cell))
 
 
 class WatchedLoop:
@@ -69,14 +66,14 @@ class WatchedLoop:
         inputs = ops.cast(inputs, first.compute_dtype)
         steps, batch = ops.shape(inputs)[:2]
         self.probes = {
-            prefix + name: listener.probe((steps, batch, width), cell.compute_dtype)
+            prefix + name: listener.probe((steps, batch, *shape), cell.compute_dtype)
             for prefix, cell in self.cells
-            for name, width in _probed(cell)
+            for name, shape in _probed(cell)
         }
         # One cell alone projects all steps at once, as it does when it is not watched.
         projected = inputs if self.is_stack else first.project_inputs(inputs, training)
         self.inputs = (projected, [self._probes_of_loop(watched) for watched in self.cells])
-        self.zero_output = ops.zeros((batch, output_size_of(layer.cell)), layer.cell.compute_dtype)
+        self.zero_output = ops.zeros_like(self.inputs[1][-1]["h"][0])
 
     def _probes_of_loop(self, watched: WatchedCell) -> dict[str, Tensor]:
         """A cell's probes as its step takes them: those of the gates in the slots of the kernel."""
@@ -84,7 +81,7 @@ class WatchedLoop:
         probes = {name: self.probes[prefix + name] for name in cell.state_names}
         if cell.gate_names:
             slots = [self.probes[prefix + name] for name in cell.gate_names]
-            probes[GATES] = ops.concatenate(slots, axis=-1)
+            probes[GATES] = ops.concatenate(slots, axis=cell.slots_axis)
         return probes
 
     def probe_cell(self, index: int, projected: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
@@ -118,11 +115,14 @@ class WatchedLoop:
         return x_t, new_states if self.is_stack else new_states[0], records
 
     def hand_over(self, records: dict[str, Tensor], mask: Tensor | None) -> None:
-        """Tell the listener of every gate and state: (batch, steps, units)."""
+        """Tell the listener of every gate and state: (batch, steps, units), or of a film's."""
         batch_mask = None if mask is None else ops.transpose(mask, (1, 0))
         for prefix, cell in self.cells:
+            if self.training and cell.statistic_names:
+                cell.take_over({name: records[prefix + name] for name in cell.statistic_names})
             for name, _ in _probed(cell):
-                value = ops.transpose(records[prefix + name], (1, 0, 2))
+                value = records[prefix + name]
+                value = ops.transpose(value, (1, 0, *range(2, len(value.shape))))
                 probe = self.probes[prefix + name]
                 self.listener.keep(
                     *(self.layer, prefix + name, value, probe, batch_mask),
@@ -138,12 +138,15 @@ def _with_probes(projected: Any, probes: Tensor) -> Any:
     return projected + probes
 
 
-def _probed(cell: RecurrentCell) -> list[tuple[str, int]]:
-    """Names and widths of the quantities that have a probe, every gate and state, as they are computed.
+def _probed(cell: RecurrentCell) -> list[tuple[str, Shape]]:
+    """Names of the quantities that have a probe, every gate and state, as they are computed, and the
+    shape of one sequence's at one step: (units,), or of a film's (*windows, filters).
 
     The output h comes out of all others: it stands last here, and first among the states.
     """
-    sizes = keras.tree.flatten(cell.state_size)
-    gates = [(name, cell.units) for name in cell.gate_names]
-    states = zip(cell.state_names, sizes, strict=True)
+    shapes = [cell.state_shape] * len(cell.state_names)
+    if cell.state_shape is None:
+        shapes = [(size,) for size in keras.tree.flatten(cell.state_size)]
+    gates = [(name, cell.state_shape or (cell.units,)) for name in cell.gate_names]
+    states = zip(cell.state_names, shapes, strict=True)
     return gates + sorted(states, key=lambda state: state[0] == "h")

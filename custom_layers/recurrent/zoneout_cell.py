@@ -66,6 +66,8 @@ class ZoneoutCell(CellWrapper):
     (2, 4)
     """
 
+    statistic_names, state_shape, slots_axis = (), None, -1  # as `RecurrentCell`
+
     def __init__(
         self,
         cell: Any,
@@ -75,9 +77,10 @@ class ZoneoutCell(CellWrapper):
     ) -> None:
         super().__init__(cell, **kwargs)
         require(
-            isinstance(cell, RecurrentCell) and is_plain(cell),
+            isinstance(cell, RecurrentCell) and is_plain(cell) and not cell.statistic_names,
             self.name,
-            "`cell` must be a cell of custom_layers without an activity regularizer",
+            "`cell` must be a cell of custom_layers without an activity regularizer, and not "
+            "BatchNormLSTMCell",
             f"cell={cell!r}",
             "Use LSTMCell, GRUCell, SimpleRNNCell or one of their variants.",
         )

@@ -130,6 +130,7 @@ def test_every_public_layer_is_compared_with_keras():
     # Keras and KerasHub have none: see tests/attention, embedding, recurrent and transformer
     papers = {"BahdanauAttention", "LuongAttention", "RelativePositionBias", "FeedForward"}
     cells = ("PeepholeLSTM", "CoupledLSTM", "LayerNormLSTM", "ProjectionLSTM", "MinimalGatedUnit")
+    cells += ("BatchNormLSTM",)
     papers |= {*cells, *(f"{cell}Cell" for cell in cells), "IRNN"}
     papers |= {"ZoneoutCell", "ResidualCell", "HighwayCell"}
     assert {twin.__name__ for twin in TWINS if twin not in compared} == papers

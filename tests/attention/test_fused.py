@@ -7,9 +7,9 @@ from keras import ops
 
 from custom_layers import GroupQueryAttention, MultiHeadAttention
 from custom_layers.attention import attention_in_heads, group_query_attention, multi_head
+from tests.mutants import Fault, mutant_of
 from tests.parity.differentiate import BACKEND, MODES, outputs_and_gradients
 from tests.parity.harness import assert_close, precision, ragged_mask
-from tests.recurrent.mutants import Fault, mutant_of
 
 BATCH, T, S, FEATURES = 3, 6, 5, 4
 SIZE = 3  # its root is not exact: a kernel that rounds the scale to float32 would differ by 1e-8

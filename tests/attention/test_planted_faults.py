@@ -21,9 +21,9 @@ from custom_layers.attention import (
     scaled_dot_product,
 )
 from tests.attention import cases
+from tests.mutants import Fault, mutant_of
 from tests.parity import harness, pairs_attention, pairs_group_query
 from tests.parity.harness import assert_close, precision
-from tests.recurrent.mutants import Fault, mutant_of
 
 pytestmark = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow",

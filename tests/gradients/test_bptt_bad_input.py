@@ -24,6 +24,16 @@ def test_a_count_of_numpy_s_is_a_count():
     assert type(GRU(4, **BPTT, truncate_every=np.int64(3)).truncate_every) is int
 
 
+def test_a_block_is_no_longer_than_the_sequence():
+    layer = GRU(4, **BPTT, truncate_every=6)
+    assert layer(np.zeros((2, 6, 3))).shape == (2, 4)
+    with pytest.raises(
+        ValueError,
+        match=r"`truncate_every` must be at most.*truncate_every=6, 5 steps.*leave it out",
+    ):
+        layer(np.zeros((2, 5, 3)))
+
+
 def test_truncation_needs_bptt():
     with pytest.raises(
         ValueError, match=r"`truncate_every`.*truncate_every=2, gradient='autodiff'"

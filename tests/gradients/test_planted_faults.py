@@ -12,11 +12,11 @@ import tensorflow as tf
 from custom_layers.recurrent import (
     back_propagation,
     dropout_masks,
+    gate_products,
     gru,
     gru_step,
     lstm,
     masked_time_loop,
-    recurrent_cell,
     simple_rnn,
     truncation,
 )
@@ -26,9 +26,9 @@ from tests.gradients.steps import CASES as STEPS
 from tests.gradients.steps import by_hand, draw, scalar
 from tests.gradients.test_bptt_recording import recording_of
 from tests.gradients.test_truncation import CutByHand
+from tests.mutants import Fault, mutant_of
 from tests.parity.differentiate import outputs_and_gradients
 from tests.parity.harness import assert_close, precision
-from tests.recurrent.mutants import Fault, mutant_of
 
 by_name = {str(setting): setting for setting in ALL}
 by_step = {str(case): case for case in STEPS}
@@ -165,12 +165,12 @@ BEFORE = [
 ]
 PRODUCTS = [
     *exchanged(
-        *(recurrent_cell, "multiply_backward"),
+        *(gate_products, "multiply_backward"),
         ("ops.transpose(kernel)", "kernel"),
         ("zip(d_products, x, kernels", "zip(d_products[::-1], x, kernels"),
     ),
     *exchanged(
-        *(recurrent_cell, "kernel_gradient"),
+        *(gate_products, "kernel_gradient"),
         (
             "zip(ops.split(d_product, len(x), axis=-1), x",
             "zip(ops.split(d_product, len(x), axis=-1), x[::-1]",

@@ -103,18 +103,64 @@ def test_the_settings_can_be_read_on_the_layer():
 
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="the debugging tools are TensorFlow's")
-def test_a_recording_says_that_its_gates_cannot_be_watched():
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+def test_gates_and_states_are_recorded_with_their_total_derivatives(data_format):
+    """Against a loop written out, in which every intermediate is on the tape."""
     import tensorflow as tf
 
-    from custom_layers.debugging import record
+    from custom_layers.debugging import measurements, pictures, record
+    from custom_layers.recurrent.conv_lstm_step import conv_lstm_step
 
-    inputs = keras.Input(x.shape[1:])
-    model = keras.Model(inputs, custom_layers.ConvLSTM2D(2, 2, name="film")(inputs))
-    with record(model) as trace, tf.GradientTape() as tape:
-        loss = tf.reduce_sum(model(x))
+    if data_format == "channels_first" and not tf.config.list_physical_devices("GPU"):
+        layer_format, films = "channels_first", np.moveaxis(x, -1, 2)
+    else:
+        layer_format, films = "channels_last", x
+    options = {"data_format": layer_format, "padding": "same", "dtype": "float64"}
+    layer = custom_layers.ConvLSTM2D(2, 3, return_sequences=True, name="film", **options)
+    films = films.astype("float64")
+    mask = np.array([[True] * films.shape[1]] * len(films))
+    mask[0, -1] = False
+    layer.build(films.shape)
+    with record(layer) as trace, tf.GradientTape() as tape:
+        loss = tf.reduce_sum(layer(films, mask=mask) ** 2)
     recording = trace.read(tape, loss)
-    assert recording.not_watchable == ["film"]
-    assert list(recording) == ["film/output"]
+    assert recording.not_watchable == []
+
+    cell = layer.cell
+    with tf.GradientTape(persistent=True) as tape:
+        h = c = tf.zeros((len(films), *cell.state_shape), "float64")
+        kept, loss = [], 0.0
+        output = tf.zeros_like(h)
+        for t in range(films.shape[1]):
+            projected = tf.Variable(cell.project_inputs(films[:, t]))
+            probe = tf.Variable(tf.zeros_like(c))
+            step = conv_lstm_step(
+                projected, h, c, cell.recurrent_kernel, layer_format, c_probe=probe
+            )
+            keep = mask[:, t][:, None, None, None]
+            out = tf.identity(step.h)
+            h, c = tf.where(keep, out, h), tf.where(keep, step.c, c)
+            output = tf.where(keep, out, output)
+            loss += tf.reduce_sum(output**2)
+            kept.append((projected, probe, out, step))
+    gates = np.stack([tape.gradient(loss, projected) for projected, *_ in kept], axis=1)
+    axis = -1 if layer_format == "channels_last" else 2
+    wanted = dict(zip("ifgo", np.split(gates, 4, axis=axis), strict=True))
+    wanted["c"] = np.stack([tape.gradient(loss, probe) for _, probe, *_ in kept], axis=1)
+    wanted["h"] = np.stack([tape.gradient(loss, out) for *_, out, _ in kept], axis=1)
+    for name, gradient in wanted.items():
+        quantity = recording[f"film/{name}"]
+        values = np.stack([getattr(step, name) for *_, step in kept], axis=1)
+        np.testing.assert_allclose(quantity.value[1], values[1], rtol=0, atol=1e-12, err_msg=name)
+        np.testing.assert_allclose(quantity.gradient, gradient, rtol=0, atol=1e-12, err_msg=name)
+
+    measured = measurements.measure(recording)
+    norms = measured.series["film/h/gradient_norm_by_step"]
+    axes = (0, 2, 3, 4)
+    np.testing.assert_allclose(norms, np.sqrt((wanted["h"] ** 2).sum(axis=axes)), rtol=1e-6)
+    assert np.isfinite(measured.scalars["film/h/vanishing_ratio"])
+    assert 0 <= measured.scalars["film/f/saturated_low"] <= 1
+    assert len(pictures.gates_over_time(recording, "film").axes) >= 7
 
 
 @pytest.mark.parametrize(

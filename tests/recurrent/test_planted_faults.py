@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from custom_layers.recurrent import (
+    gate_products,
     gru,
     gru_step,
     lstm,
@@ -16,10 +17,10 @@ from custom_layers.recurrent import (
 )
 from custom_layers.recurrent.dropout_masks import RecurrentDropout
 from custom_layers.recurrent.recurrent_cell import RecurrentCell
+from tests.mutants import Fault, mutant_of
 from tests.parity import harness
 from tests.parity.differentiate import outputs_and_gradients
 from tests.parity.harness import Pair, assert_close, normal, precision, ragged_mask
-from tests.recurrent.mutants import Fault, mutant_of
 
 LOOP = (rnn, "masked_time_loop")
 WHERE = (masked_time_loop, "_where")
@@ -37,11 +38,9 @@ SHARED = [
     Fault(
         RecurrentDropout, "get_recurrent_dropout_mask", "self.recurrent_dropout)", "self.dropout)"
     ),
+    Fault(gate_products, "multiply", "ops.matmul(x, kernel)", "ops.matmul(x, ops.flip(kernel, 0))"),
     Fault(
-        recurrent_cell, "multiply", "ops.matmul(x, kernel)", "ops.matmul(x, ops.flip(kernel, 0))"
-    ),
-    Fault(
-        recurrent_cell, "multiply", "ops.matmul(x, kernel)", "ops.matmul(x, ops.flip(kernel, -1))"
+        gate_products, "multiply", "ops.matmul(x, kernel)", "ops.matmul(x, ops.flip(kernel, -1))"
     ),
     Fault(*WHERE, "ops.where(ops.reshape", "ops.where(~ops.reshape"),
     Fault(*WHERE, ", n, o)", ", n, 0 * o)"),
@@ -176,8 +175,8 @@ on_tensorflow = pytest.mark.skipif(
 @pytest.mark.parametrize(("cell", "fault"), CASES, ids=lambda part: str(part)[:70])
 def test_fault_is_noticed(cell, fault, monkeypatch):
     monkeypatch.setattr(fault.owner, fault.name, mutant_of(fault))
-    if fault.owner is recurrent_cell:  # the step functions know it by name
-        for module in (simple_rnn, lstm, gru_step):
+    if fault.owner is gate_products:  # the step functions know it by name
+        for module in (recurrent_cell, simple_rnn, lstm, gru_step):
             monkeypatch.setattr(module, fault.name, mutant_of(fault))
     assert any(notices(pair) for pair in settings(cell))
 

@@ -16,9 +16,9 @@ from custom_layers.recurrent import (
     projection_lstm,
 )
 from tests.gradients.settings import BPTT, build, call_of
+from tests.mutants import Fault, mutant_of
 from tests.parity.differentiate import outputs_and_gradients
 from tests.parity.harness import assert_close, precision
-from tests.recurrent.mutants import Fault, mutant_of
 from tests.recurrent.variants import WITH_BPTT, WrittenOut, setting
 
 

@@ -455,9 +455,17 @@ def test_arguments_that_every_recurrent_layer_refuses(kind):
 
 
 @pytest.mark.parametrize("kind", ["LSTM", "PeepholeLSTM", "CoupledLSTM", "GRU", "SimpleRNN"])
-def test_an_argument_of_another_kind_is_refused(kind):
-    with pytest.raises(ValueError, match=r"Unrecognized keyword arguments.*projection_units"):
-        getattr(custom_layers, kind)(UNITS, projection_units=2)
+@pytest.mark.parametrize("suffix", ["", "Cell"])
+def test_an_argument_of_another_kind_is_refused(kind, suffix):
+    rule = r"`projection_units` is an argument of ProjectionLSTM and.*Received: projection_units=2"
+    with pytest.raises(ValueError, match=rf"{rule} for {kind}Cell. Use custom_layers.Projection"):
+        getattr(custom_layers, kind + suffix)(UNITS, projection_units=2)
+
+
+def test_a_peephole_needs_a_cell_that_has_one():
+    rule = "`peephole_initializer` is an argument of PeepholeLSTM and PeepholeLSTMCell alone"
+    with pytest.raises(ValueError, match=rf"^lstm_cell: {rule}.*Use custom_layers.PeepholeLSTM"):
+        custom_layers.LSTM(UNITS, peephole_initializer="ones")
 
 
 @pytest.mark.parametrize("width", [0, -2, 1.5, None])
