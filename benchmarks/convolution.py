@@ -60,7 +60,7 @@ CASES = (
     (Case("Conv3D", lambda layers, n: layers.Conv3D(n, 3), rooms, **SIZES), PLAIN),
     (Case("MaxPooling2D", lambda layers, n: layers.MaxPooling2D(), pictures, **SIZES), PLAIN),
     (
-        Case("AveragePooling2D", lambda layers, n: layers.AveragePooling2D(), pictures, **SIZES),
+        Case("AveragePooling2D", lambda layers, n: layers.AveragePooling2D(2), pictures, **SIZES),
         PLAIN,
     ),
     (Case("ConvLSTM2D", film, films, **SIZES), CONV_LSTM),
