@@ -220,7 +220,7 @@ class Trace:
                 not_reached.append(name)
                 gradient = tf.zeros_like(kept.probe)
             if kept.steps_first:
-                gradient = tf.transpose(gradient, (1, 0, 2))
+                gradient = tf.transpose(gradient, (1, 0, *range(2, len(gradient.shape))))
             quantities[name] = Quantity(
                 kept.value, gradient, kept.mask, kept.backwards, kept.steps_axis
             )

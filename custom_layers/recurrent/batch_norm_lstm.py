@@ -190,6 +190,7 @@ class BatchNormLSTMCell(LSTMCell):
                 shape=(self.max_steps, width),
                 initializer=start,
                 trainable=False,
+                autocast=False,  # a variance may be larger than half precision knows
             )
             for which, start in (("mean", "zeros"), ("variance", "ones"))
         ]
@@ -254,7 +255,8 @@ class BatchNormLSTMCell(LSTMCell):
 
     def step_parameters(self, h: Tensor, training: bool) -> StepParameters:
         weights = (self.recurrent_gamma, self.state_gamma, self.state_beta)
-        gains = Gains(*(ops.cast(w, self.compute_dtype) for w in weights), self.epsilon)
+        of_product, of_c, shift = (ops.cast(weight, self.compute_dtype) for weight in weights)
+        gains = Gains(of_product, of_c, shift, self.epsilon)
         return super().step_parameters(h, training)._replace(others=(gains,))
 
     def step_with(  # type: ignore[override]

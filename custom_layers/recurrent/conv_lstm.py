@@ -88,7 +88,7 @@ class ConvLSTMCell(LSTMCell):
             f"shape of one step={tuple(input_shape)}",
             "Give them to `keras.Input`; the number of steps may be None.",
         )
-        self.state_shape = self.compute_output_shape(input_shape)[1:]
+        self.state_shape: Shape = self.compute_output_shape(input_shape)[1:]
         super().build(input_shape)
 
     def kernel_shapes(self, input_shape: Shape) -> tuple[Shape, Shape]:

@@ -144,9 +144,10 @@ def _probed(cell: RecurrentCell) -> list[tuple[str, Shape]]:
 
     The output h comes out of all others: it stands last here, and first among the states.
     """
-    shapes = [cell.state_shape] * len(cell.state_names)
-    if cell.state_shape is None:
-        shapes = [(size,) for size in keras.tree.flatten(cell.state_size)]
+    sizes = keras.tree.flatten(cell.state_size)
     gates = [(name, cell.state_shape or (cell.units,)) for name in cell.gate_names]
-    states = zip(cell.state_names, shapes, strict=True)
+    states = [
+        (name, cell.state_shape or (size,))
+        for name, size in zip(cell.state_names, sizes, strict=True)
+    ]
     return gates + sorted(states, key=lambda state: state[0] == "h")

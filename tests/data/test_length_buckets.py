@@ -212,7 +212,8 @@ def test_batches_of_equal_words_hold_as_many_words_and_every_pair_once():
     for epoch in range(3):
         batches = taken(dataset, count, skip=epoch * count)
         apart = sorted(abs(words_of(batch) - average) for batch in batches)
-        assert apart[-2] <= longest and apart[-1] <= 2 * longest  # the last one has what is left
+        assert apart[-2] <= longest
+        assert apart[-1] <= 2 * longest  # the last one has what is left
         seen = np.concatenate([pairs_of(batch) for batch in batches])
         assert len(set(seen)) == len(seen)
         left_out.append(set(range(PAIRS)) - set(seen))

@@ -103,21 +103,16 @@ def test_the_settings_can_be_read_on_the_layer():
 
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="the debugging tools are TensorFlow's")
-@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
-def test_gates_and_states_are_recorded_with_their_total_derivatives(data_format):
+def test_gates_and_states_are_recorded_with_their_total_derivatives():
     """Against a loop written out, in which every intermediate is on the tape."""
     import tensorflow as tf
 
     from custom_layers.debugging import measurements, pictures, record
     from custom_layers.recurrent.conv_lstm_step import conv_lstm_step
 
-    if data_format == "channels_first" and not tf.config.list_physical_devices("GPU"):
-        layer_format, films = "channels_first", np.moveaxis(x, -1, 2)
-    else:
-        layer_format, films = "channels_last", x
-    options = {"data_format": layer_format, "padding": "same", "dtype": "float64"}
+    options = {"padding": "same", "dtype": "float64"}
     layer = custom_layers.ConvLSTM2D(2, 3, return_sequences=True, name="film", **options)
-    films = films.astype("float64")
+    films = x.astype("float64")
     mask = np.array([[True] * films.shape[1]] * len(films))
     mask[0, -1] = False
     layer.build(films.shape)
@@ -135,7 +130,7 @@ def test_gates_and_states_are_recorded_with_their_total_derivatives(data_format)
             projected = tf.Variable(cell.project_inputs(films[:, t]))
             probe = tf.Variable(tf.zeros_like(c))
             step = conv_lstm_step(
-                projected, h, c, cell.recurrent_kernel, layer_format, c_probe=probe
+                projected, h, c, cell.recurrent_kernel, "channels_last", c_probe=probe
             )
             keep = mask[:, t][:, None, None, None]
             out = tf.identity(step.h)
@@ -144,8 +139,7 @@ def test_gates_and_states_are_recorded_with_their_total_derivatives(data_format)
             loss += tf.reduce_sum(output**2)
             kept.append((projected, probe, out, step))
     gates = np.stack([tape.gradient(loss, projected) for projected, *_ in kept], axis=1)
-    axis = -1 if layer_format == "channels_last" else 2
-    wanted = dict(zip("ifgo", np.split(gates, 4, axis=axis), strict=True))
+    wanted = dict(zip("ifgo", np.split(gates, 4, axis=-1), strict=True))
     wanted["c"] = np.stack([tape.gradient(loss, probe) for _, probe, *_ in kept], axis=1)
     wanted["h"] = np.stack([tape.gradient(loss, out) for *_, out, _ in kept], axis=1)
     for name, gradient in wanted.items():
@@ -161,6 +155,17 @@ def test_gates_and_states_are_recorded_with_their_total_derivatives(data_format)
     assert np.isfinite(measured.scalars["film/h/vanishing_ratio"])
     assert 0 <= measured.scalars["film/f/saturated_low"] <= 1
     assert len(pictures.gates_over_time(recording, "film").axes) >= 7
+
+
+@pytest.mark.parametrize(
+    ("data_format", "shape"), [("channels_last", (8, 6, 5, 12)), ("channels_first", (8, 12, 6, 5))]
+)
+def test_the_gates_lie_beside_each_other_where_the_filters_are(data_format, shape):
+    cell = custom_layers.ConvLSTM2D(3, 2, data_format=data_format).cell
+    gates = np.split(np.zeros(shape), 4, axis=cell.slots_axis)
+    assert [gate.size for gate in gates] == [8 * 6 * 5 * 3] * 4
+    axis = shape.index(12)
+    assert gates[0].shape[axis] == 3
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ LSTM = [
     Fault(*LSTM_STEP, "i = recurrent_activation", "i = activation"),
     Fault(*LSTM_STEP, "projected + multiply", "projected - multiply"),
     Fault(*LSTM_STEP, "recurrent_kernel)\n", "ops.flip(recurrent_kernel, 0))\n"),
-    Fault(lstm.LSTMCell, "step_with", "states[1]", "states[0]"),
+    Fault(lstm.LSTMCell, "run_step", "states[1]", "states[0]"),
     Fault(lstm.LSTMCell, "states_of", "[record.h, record.c]", "[record.c, record.h]"),
 ]
 

@@ -80,13 +80,8 @@ FORWARD = {
             ("ops.matmul(m, projection_kernel)", "ops.tanh(ops.matmul(m, projection_kernel))"),
             ("i, f, g, o, c, m =", "i, f, g, o, m, c ="),
         ),
-        Fault(
-            projection_lstm.ProjectionLSTMCell,
-            "step_with",
-            "parameters.kernel",
-            "-parameters.kernel",
-        ),
-        Fault(projection_lstm.ProjectionLSTMCell, "step_with", "states[1]", "0 * states[1]"),
+        Fault(projection_lstm.LSTMCell, "run_step", "parameters.kernel", "-parameters.kernel"),
+        Fault(projection_lstm.LSTMCell, "run_step", "states[1]", "0 * states[1]"),
     ],
     "MinimalGatedUnit": exchanged(
         *(minimal_gated_unit, "minimal_gated_unit_step"),
