@@ -1,4 +1,4 @@
-"""Data to train on: sentence pairs by name or path, texts for models of characters, and generated ones."""
+"""Data to train on: sentence pairs by name or path, texts for models of characters, generated ones."""
 
 from custom_layers.data.character_vocabulary import CharacterVocabulary
 from custom_layers.data.data_error import DataError

@@ -1,8 +1,8 @@
 r"""A generated play: a text of any length for a model of characters, which needs no file.
 
-It has what such a model can learn bit by bit: letters that make words, words that make sentences in which
-verbs agree with their subjects, lines of some forty characters, and speeches under a name in capitals
-with a colon:
+It has what such a model can learn bit by bit: letters that make words, words that make sentences in
+which verbs agree with their subjects, lines of some forty characters, and speeches under a name in
+capitals with a colon:
 
     OSWIN:
     The quiet river keeps your secret;

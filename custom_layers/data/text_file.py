@@ -1,4 +1,4 @@
-"""Reading a plain text, for a model of characters: UTF-8, with or without a byte order mark, LF or CRLF."""
+"""Reading a plain text: UTF-8, with or without a byte order mark, LF or CRLF."""
 
 import os
 from pathlib import Path

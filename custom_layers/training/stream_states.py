@@ -1,7 +1,7 @@
 """What to do with the states that recurrent layers keep from batch to batch, when a stream begins.
 
     streams = TextStreams(numbers, batch=64, steps=100)
-    model.fit(streams.one_pass(), epochs=10, validation_data=others.one_pass(), callbacks=[StreamStates()])
+    model.fit(streams.one_pass(), validation_data=others.one_pass(), callbacks=[StreamStates()])
 
 A layer with `stateful=True` never forgets by itself: the next epoch would begin with the states of the
 text's end, and an evaluation would read on where training stopped, and training where that stopped.
@@ -24,8 +24,8 @@ class StreamStates(keras.callbacks.Callback):
     states are those of before: the training goes on as if nobody had evaluated.
 
     Args:
-        at_epochs: whether each epoch of `fit` begins from zero, as one pass over a text does. False where
-            the streams go on from epoch to epoch (`TextStreams.endless`).
+        at_epochs: whether each epoch of `fit` begins from zero, as one pass over a text does. False
+            where the streams go on from epoch to epoch (`TextStreams.endless`).
 
     Raises: ValueError when the model has no layer with `stateful=True`.
     """

@@ -1,1 +1,1 @@
-"""A language model of characters: truncated back-propagation over streams, dropout that helps, sampling."""
+"""A language model of characters: streams and cut gradients, dropout that helps, sampling."""

@@ -37,7 +37,22 @@ def in_windows(
     return np.concatenate(outputs, axis=1), np.sum(gradients, axis=0)
 
 
-def reach_of_gradient(model: Any, streams: TextStreams, windows: int = 4) -> np.ndarray:
+def logits_apart(
+    keeping: Any, forgetting: Any, numbers: np.ndarray, *, windows: int, steps: int
+) -> float:
+    """Largest difference between the logits of windows one after the other and of one long window.
+
+    Args:
+        keeping, forgetting: models of one batch and the same weights, with `stateful=True` and without.
+    """
+    batch = keeping.inputs[0].shape[0]
+    short, long = (TextStreams(numbers, batch, n) for n in (steps, windows * steps))
+    parts = [keeping.predict_on_batch(short.window(n)[0]) for n in range(windows)]
+    whole = forgetting.predict_on_batch(long.window(0)[0])
+    return float(np.abs(np.concatenate(parts, axis=1) - whole).max())
+
+
+def reach_of_gradient(model: Any, streams: TextStreams, windows: int = 2) -> np.ndarray:
     """|dL/dh_t| for L the loss of a window's last character alone, as a share of that of the last h.
 
     Args:

@@ -1,4 +1,4 @@
-"""What counting reaches: the probability of a character after the k characters before it, from a table."""
+"""What counting reaches: the probability of a character after the k before it, from a table."""
 
 import numpy as np
 

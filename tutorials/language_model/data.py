@@ -41,7 +41,7 @@ def load(characters: int | None = None) -> Corpus:
 
 
 def corpus_of(text: str, name: str) -> Corpus:
-    """The text cut at 90 and at 95 percent. The alphabet is that of the whole; nothing else is shared."""
+    """The text cut at 90 and at 95 percent. The alphabet is the whole's; nothing else is shared."""
     parts, vocabulary = split_text(text), CharacterVocabulary(text)
     training, validation, held_out = map(vocabulary.encode, parts)
     return Corpus(parts, (training, validation, held_out), vocabulary, name)

@@ -51,6 +51,7 @@ def learn(
     keeps = any(getattr(layer, "stateful", False) for layer in model.layers)
     history = model.fit(
         training.one_pass(),
+        shuffle=False,
         validation_data=validation.one_pass(),
         epochs=epochs,
         initial_epoch=first_epoch,
@@ -63,6 +64,29 @@ def learn(
         history["loss"],
         history["val_loss"],
     )
+
+
+def learn_text(
+    model: keras.Model,
+    texts: tuple[np.ndarray, np.ndarray],
+    steps: int,
+    passes: int,
+    *,
+    rate: float,
+    jit: bool,
+    callbacks: Any = (),
+) -> Curve:
+    """Compile a model and train it on a text, to be validated on another.
+
+    Args:
+        texts: numbers of the characters to learn from, and of those to validate on.
+        steps: length of a window.
+        passes: over the text, as many epochs.
+    """
+    batch = model.inputs[0].shape[0]
+    training, validation = (TextStreams(text, batch, steps) for text in texts)
+    compiled(model, rate, passes * training.windows, jit)
+    return learn(model, training, validation, passes, callbacks=callbacks)
 
 
 class UpdateLosses(keras.callbacks.Callback):
@@ -84,7 +108,13 @@ def first_losses(
 ) -> np.ndarray:
     """The losses of the first updates on endless streams, (updates,)."""
     told = UpdateLosses()
-    model.fit(streams.endless(), steps_per_epoch=updates, callbacks=[told, *callbacks], verbose=0)
+    model.fit(
+        streams.endless(),
+        shuffle=False,
+        steps_per_epoch=updates,
+        callbacks=[told, *callbacks],
+        verbose=0,
+    )
     return np.array(told.losses)
 
 

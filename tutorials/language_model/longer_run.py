@@ -3,8 +3,8 @@
 python -m tutorials.language_model.longer_run                  two GRUs of 384 units, 24 passes
 python -m tutorials.language_model.longer_run --passes 3       three passes now, three more the next time
 
-A checkpoint is left after each pass: weights, optimizer, seeds, the curve. A run that was interrupted, and
-one that is asked for the same again, goes on from there as if nothing had been.
+A checkpoint is left after each pass: weights, optimizer, seeds, the curve. A run that was interrupted,
+and one that is asked for the same again, goes on from there as if nothing had been.
 """
 
 import argparse

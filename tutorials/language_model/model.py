@@ -37,6 +37,9 @@ class Dropouts(NamedTuple):
     kept_state: float = 0.0
 
 
+NO_DROPOUT = Dropouts()
+
+
 def build(
     layers: Any,
     vocabulary_size: int,
@@ -44,7 +47,7 @@ def build(
     batch: int,
     *,
     kind: str = "GRU",
-    dropouts: Dropouts = Dropouts(),
+    dropouts: Dropouts = NO_DROPOUT,
     **recurrent: Any,
 ) -> keras.Model:
     """A model from numbers of characters, int32 (batch, steps), to logits (batch, steps, vocabulary).

@@ -1,13 +1,14 @@
 """The pictures of the page."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 
 from tutorials.language_model.learning import Curve
+from tutorials.language_model.units import Unit
 
 MILLION = 1e6
 READ = "characters read in training, millions"
@@ -16,14 +17,6 @@ NAMES = {
     "\n": "\u21b5",
     " ": "\u00a0",
 }  # a line end is shown as an arrow, and ends the row
-
-
-class Coloured(NamedTuple):
-    """A text and the value of a unit after each character; `title` says what it follows."""
-
-    title: str
-    text: str
-    values: np.ndarray
 
 
 def save_learning(curve: Curve, levels: Mapping[str, float], apart: np.ndarray, path: Path) -> Path:
@@ -42,7 +35,7 @@ def save_learning(curve: Curve, levels: Mapping[str, float], apart: np.ndarray, 
         left.text(read[-1], nats, name, ha="right", va="bottom", color="0.35", fontsize="small")
     left.plot(read, curve.training, "o-", label="training text")
     left.plot(read, curve.validation, "o-", label="validation text")
-    left.set_title(f"{curve.validation[-1]:.2f} nats: far below counting")
+    left.set_title(f"{curve.validation[-1]:.2f} nats per character on the validation text")
     left.set_xlabel(READ)
     left.set_ylabel(NATS)
     left.legend(loc="center right")
@@ -132,28 +125,33 @@ def save_dropout(
     return _saved(figure, path, right)
 
 
-def save_units(rows: Sequence[Coloured], path: Path, width: int = 64, lines: int = 7) -> Path:
+def save_units(
+    units: Mapping[str, Unit], text: str, path: Path, width: int = 64, lines: int = 7
+) -> Path:
     """A text once for each unit; behind a character the unit's value after it, blue below red above 0.
 
     Args:
+        units: by what they follow; their `values` are those along `text`.
+        text: shown from its first speech on.
         width: characters in a row at most; lines: rows for each unit.
     """
+    begin = text.index("\n\n") + 2
+    places = _places(text[begin:], width, lines)
     figure, panels = plt.subplots(
-        len(rows), 1, figsize=(9.5, 2.05 * len(rows)), layout="constrained", squeeze=False
+        len(units), 1, figsize=(9.5, 2.05 * len(units)), layout="constrained", squeeze=False
     )
-    for axes, row in zip(panels[:, 0], rows, strict=True):
+    for axes, (name, unit) in zip(panels[:, 0], units.items(), strict=True):
         image = np.full((lines, width), np.nan)
-        for y, x, number in _places(row.text, width, lines):
-            image[y, x] = row.values[number]
-            axes.text(
-                x, y, NAMES.get(row.text[number], row.text[number]), ha="center", va="center",
-                family="monospace", fontsize=9,
-            )  # fmt: skip
+        for y, x, number in places:
+            image[y, x] = unit.values[begin + number]
+            letter = NAMES.get(text[begin + number], text[begin + number])
+            axes.text(x, y, letter, ha="center", va="center", family="monospace", fontsize=9)
         limit = float(np.nanmax(np.abs(image)))
         shown = axes.imshow(
             image, cmap="coolwarm", vmin=-limit, vmax=limit, aspect="auto", alpha=0.75
         )
-        axes.set_title(row.title, fontsize="medium", loc="left")
+        title = f"unit {unit.number} and {name}: correlation {unit.told:+.2f}"
+        axes.set_title(title, fontsize="medium", loc="left")
         axes.set_axis_off()
         figure.colorbar(shown, ax=axes, label="state", pad=0.01)
     figure.savefig(path, dpi=110)

@@ -1,6 +1,6 @@
 """Writing with the model: one character a step, the states handed on, the whole loop one graph.
 
-h_t, p_t = step(x_t, h_{t-1});     x_{t+1} ~ p_t tempered and cut, as `custom_layers.decoding.sample` does
+h_t, p_t = step(x_t, h_{t-1});   x_{t+1} ~ p_t tempered and cut: `custom_layers.decoding.sample`
 """
 
 from typing import Any
@@ -43,7 +43,7 @@ def first_states(model: keras.Model, rows: int) -> list[list[Any]]:
 
 
 def logits_by_steps(model: keras.Model, characters: np.ndarray) -> np.ndarray:
-    """What the model's steps, one by one from zero states, guess: (rows, steps) to (rows, steps, vocabulary)."""
+    """What the steps guess one by one from zero states: (rows, steps) to (rows, steps, vocabulary)."""
     step, states, guesses = step_function(model), first_states(model, len(characters)), []
     for x in characters.T:
         logits, states = step(x, states)

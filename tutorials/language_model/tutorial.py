@@ -18,13 +18,13 @@
 #
 # $$p(x_1 \dots x_T) = \prod_t p(x_t \mid x_1 \dots x_{t-1}) \qquad (1)$$
 #
-# Here the $x_t$ are characters, and the guesses come from a recurrent network. The text is one long
-# string, a million characters. Nobody can back-propagate through a million steps. So this page is about
+# Here the $x_t$ are characters, and the guesses come from a recurrent network. The text is one string
+# of a million characters, and nobody can back-propagate through a million steps. So this page is about
 # **streams**: the text is read in windows, the state is carried from window to window, and the gradient
 # is cut between them. Then: dropout that helps, sampling, and a look for units that mean something.
 #
 # A text is scored by the mean of $-\log p$ over its characters, in **nats per character**. Its
-# exponential is the **perplexity**: as if the model had to guess among so many equally good characters.
+# exponential is the **perplexity**: as if the model guessed among so many equally good characters.
 #
 # $$L = -\tfrac1T \sum_t \log p(x_t \mid x_1 \dots x_{t-1}) \qquad \mathrm{perplexity} = e^L \qquad (2)$$
 
@@ -42,6 +42,7 @@ if importlib.util.find_spec("tutorials") is None:  # a notebook starts in its ow
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 import custom_layers
 from custom_layers.data import TextStreams
@@ -49,58 +50,56 @@ from custom_layers.debugging import GradientInspector
 from tutorials import page
 from tutorials.language_model import borders, data, learning, pictures, sampling, units
 from tutorials.language_model.counting import nats_by_counting
-from tutorials.language_model.model import Dropouts, Sizes, build, recurrent_layers
+from tutorials.language_model.model import Dropouts, Sizes, build
 
+tf.get_logger().setLevel("ERROR")  # models by the dozen: it would count their graphs
 PAGE = page.begin("language_model", "Truncated back-propagation over streams, dropout, sampling.")
 XLA = not PAGE.fast  # compiling takes longer than the few steps of a fast run
 corpus = data.load(120_000 if PAGE.fast else None)
 letters, (training, validation, held_out) = corpus.vocabulary, corpus.numbers
-print(f"{corpus.name}: {len(letters)} different characters; {len(training):,} to learn from,")
-print(f"{len(validation):,} to choose by, {len(held_out):,} held out. It begins:\n")
-print(corpus.parts.training[:120])
+parts = "to learn from {:,}, to choose by {:,}, held out {:,}".format(*map(len, corpus.parts))
+print(f"{corpus.name}, {len(letters)} different characters; {parts}")
 
 # %% [markdown]
 # ## 1. What counting reaches
 #
 # Before any network: how far does a table get? Count how often each character follows the $k$ before
-# it, and trust a longer context only as far as it was seen. With $k = 0$ these are the frequencies of the
-# letters. More context helps, but the table grows as $65^k$, and most of it stays empty.
+# it, and trust a longer context only as far as it was seen. With $k = 0$ these are the frequencies of
+# the letters. More context helps, but the table grows as $65^k$, and most of it stays empty.
 
 # %%
 levels = {"all characters alike": math.log(len(letters))}
 for k in range(4):
     name = f"counting, {k} before" if k else "frequency alone"
     levels[name] = nats_by_counting(training, held_out, len(letters), k)
-for name, nats in levels.items():
-    print(f"{name:22} {nats:.3f} nats per character, perplexity {math.exp(nats):5.1f}")
+for name, level in levels.items():
+    print(f"{name:22} {level:.3f} nats per character, perplexity {math.exp(level):5.1f}")
 
 # %% [markdown]
 # ## 2. Streams
 #
-# `TextStreams` lays the text out in rows of equal length $S$, and cuts the rows into windows. Row $i$ of
-# batch $n$ begins at the place $p$ of the text; the target of each character is the next one:
+# `TextStreams` lays the text out in rows of equal length $S$, and cuts the rows into windows. Row $i$
+# of batch $n$ begins at the place $p$ of the text; the target of each character is the next one:
 #
 # $$x_t = c_{p+t} \qquad y_t = c_{p+t+1} \qquad p = i S + n \cdot \mathrm{steps} \qquad (3)$$
 #
 # So row $i$ of the next batch goes on where this one ended:
 
 # %%
-BATCH, STEPS = (16, 50) if PAGE.fast else (64, 100)
+BATCH, STEPS = (16, 50) if PAGE.fast else (32, 100)
 streams = TextStreams(training, BATCH, STEPS)
 for n in range(3):
     x, y = TextStreams(training, batch=3, steps=24).window(n)
     print(f"batch {n}", [letters.decode(row) for row in x])
 rows = np.concatenate([streams.window(n)[0] for n in range(streams.windows)], axis=1)
 targets = np.concatenate([streams.window(n)[1] for n in range(streams.windows)], axis=1)
-print(f"{streams.windows} batches a pass, of {streams.batch} rows x {streams.steps} characters")
 
 # %% [markdown]
 # ## 3. The model
 #
-# A row of a table for each character, a GRU, and a layer that scores the next character. It is written
-# once, in `model.py`, and takes the layers that it is built from: Keras's or ours. `stateful=True` makes
-# the GRU begin each batch with the state that the last one ended with. `gradient="bptt"` is our own
-# back-propagation through time; compiled with XLA it is the fastest way to train on a CPU.
+# A row of a table for each character, a GRU, and a layer that scores the next one: written once, in
+# `model.py`, for Keras's layers or ours. `stateful=True` makes the GRU begin a batch with the state that
+# the last one ended with; `gradient="bptt"` is our own back-propagation, the fastest way on a CPU.
 
 # %%
 sizes = Sizes(embedding=16, units=48) if PAGE.fast else Sizes(embedding=64, units=256)
@@ -112,18 +111,17 @@ model.summary()
 # %% [markdown]
 # ## 4. A border between two windows
 #
-# What does a border do? Two claims, first on a small GRU in float64, where "equal" means twelve digits.
+# Two claims, first on a small GRU in float64, where "equal" means twelve digits. **The state passes.**
+# Five windows, one after the other, give the outputs of one sequence five times as long.
 #
-# **The state passes.** Five windows, one after the other, give the outputs of one sequence five times as
-# long.
+# **The gradient does not.** The kept state is a number to the next window: nobody asks how it came
+# about. With $L_n$ the loss of window $n$, and $h_{n-1}$ held still, the gradients add up to
 #
-# **The gradient does not.** The kept state is a number to the next window: nobody asks how it came about.
-# With $L_n$ the loss of window $n$, and $h_{n-1}$ held still, the gradients add up to
+# $$\sum_n \left.\frac{\partial L_n}{\partial \theta}\right|_{h_{n-1}} \;\ne\;
+#   \frac{\partial}{\partial \theta} \sum_n L_n \qquad (4)$$
 #
-# $$\sum_n \left.\frac{\partial L_n}{\partial \theta}\right|_{h_{n-1}} \;\ne\; \frac{\partial}{\partial \theta} \sum_n L_n \qquad (4)$$
-#
-# The left side is **truncated** back-propagation (Williams and Peng 1990). It is also what one long
-# sequence gives whose layer is told to cut: `truncate_every=12`.
+# The left side is **truncated** back-propagation (Williams and Peng 1990), and what a layer gives on one
+# long sequence when it is told to cut: `truncate_every=12`.
 
 # %%
 rng = np.random.default_rng(0)
@@ -142,96 +140,82 @@ _, cut_gradient = borders.outputs_and_gradient(small_gru(truncate_every=cut_at),
 state_passes = float(np.abs(carried - whole).max())
 gradient_is_cut = borders.relative(left_of_4, cut_gradient)
 cut_is_not_whole = borders.relative(left_of_4, whole_gradient)
-print(f"outputs, windows by one sequence:            {state_passes:.1e} apart")
-print(f"gradient, windows by truncate_every={cut_at}:      {gradient_is_cut:.1e} apart")
-print(f"gradient, windows by the whole sequence's:   {cut_is_not_whole:.1e} apart")
+print(
+    f"windows and one sequence: outputs {state_passes:.1e}, gradients {cut_is_not_whole:.1e} apart"
+)
+print(f"windows and truncate_every={cut_at}: gradients {gradient_is_cut:.1e} apart")
 
 # %% [markdown]
-# The same for the whole model in float32, along ten windows of the real streams: the logits are those of
-# one sequence of a thousand characters.
+# The same for the logits of the whole model in float32, along ten windows of a hundred characters:
 
 # %%
-ten, long = (TextStreams(training[:9000], batch=8, steps=n) for n in (100, 1000))
 keeping = build(custom_layers, len(letters), sizes, 8, **ours)
 forgetting = build(custom_layers, len(letters), sizes, 8, stateful=False, **ours)
 for built in (keeping, forgetting):
     built.set_weights(model.get_weights())
-in_ten = np.concatenate([keeping.predict_on_batch(ten.window(n)[0]) for n in range(10)], axis=1)
-in_one = forgetting.predict_on_batch(long.window(0)[0])
-logits_apart = float(np.abs(in_ten - in_one).max())
+logits_apart = borders.logits_apart(keeping, forgetting, training[:9000], windows=10, steps=100)
 print(f"logits of ten windows and of one: {logits_apart:.1e} apart")
 
 # %% [markdown]
 # ## 5. Two sets of layers
 #
 # From the same weights, on the same streams, with the same optimizer: do Keras's layers and ours learn
-# the same? A GRU is a chaotic thing to train. A difference in the seventh digit, from adding the same
-# numbers in another order, grows from update to update. At first it is rounding; later it is
-# still harmless, and no longer small. Ours is watched meanwhile: `GradientInspector` writes its gates, states
-# and gradients for TensorBoard, and puts back the states that its look has moved.
+# the same? Ours is watched meanwhile: `GradientInspector` writes its gates, states and gradients for
+# TensorBoard, and puts back the states that its look has moved.
 
 # %%
-UPDATES, RATE = (6, 5e-3) if PAGE.fast else (120, 4e-3)
+UPDATES, RATE = (6, 5e-3) if PAGE.fast else (100, 3e-3)
 first = {}
 for name, layers, options in (("built-in", keras.layers, {}), ("custom", custom_layers, ours)):
     keras.utils.set_random_seed(0)
     compared = build(layers, len(letters), sizes, BATCH, **options)
     learning.compiled(compared, RATE, 1000, XLA)
-    watched = [GradientInspector(PAGE.out / "logs", probe=streams.window(0), every=UPDATES // 2)]
-    first[name] = learning.first_losses(
-        compared, streams, UPDATES, watched if layers is custom_layers else ()
-    )
+    look = GradientInspector(PAGE.out / "logs", probe=streams.window(0), every=UPDATES // 2)
+    watched = [look] if layers is custom_layers else []
+    first[name] = learning.first_losses(compared, streams, UPDATES, watched)
 apart = np.abs(first["custom"] - first["built-in"])
-print(f"losses {first['custom'][0]:.4f} ... {first['custom'][-1]:.4f}")
 print(f"apart: first 5 updates {apart[:5].max():.1e}, all {UPDATES} {apart.max():.1e}")
 
 # %% [markdown]
 # ## 6. Training
 #
-# `fit`, a pass over the streams an epoch. `StreamStates` is a callback that resets the kept states when a
-# pass begins, and gives the evaluation between two epochs states of its own. Adam, its rate falling along
-# a half cosine; the gradient is clipped to length 1.
+# `fit`, a pass over the streams an epoch. `StreamStates` is a callback that resets the kept states
+# when a pass begins, and gives the evaluation between two epochs states of its own. Adam, its rate
+# falling along a half cosine; the gradient is clipped to length 1.
 
 # %%
-EPOCHS = 3 if PAGE.fast else 12
+EPOCHS = 3 if PAGE.fast else 10
 learning.compiled(model, RATE, EPOCHS * streams.windows, XLA)
-validation_streams = TextStreams(validation, BATCH, STEPS)
-curve = learning.learn(model, streams, validation_streams, EPOCHS)
+curve = learning.learn(model, streams, TextStreams(validation, BATCH, STEPS), EPOCHS)
 
 # %%
 for built in (keeping, forgetting):  # eight rows read each text, and no row is short
     built.set_weights(model.get_weights())
     learning.compiled(built, RATE, 1, XLA)
-nats = {"validation": validation, "held out": held_out}
-nats = {name: learning.nats_of(keeping, text) for name, text in nats.items()}
-for name, value in nats.items():
-    print(f"{name:10} {value:.3f} nats per character, perplexity {math.exp(value):.2f}")
+nats = learning.nats_of(keeping, held_out)
+print(f"held out: {nats:.3f} nats per character, perplexity {math.exp(nats):.2f}")
 PAGE.show(pictures.save_learning(curve, levels, apart, PAGE.out / "learning.png"))
 
 # %% [markdown]
 # ## 7. What carrying the state brings
 #
-# Take the trained model, and let it forget everything at the beginning of each window of 200 characters.
-# The first guess of a window is then made from nothing, the second from one character. The loss falls
-# along the window, and meets that of the model that carries its state: so many characters it takes to
-# find back in.
+# Let the trained model forget everything at the beginning of each window of 200 characters. The first
+# guess of a window is then made from nothing, the second from one character. The loss falls along the
+# window until it meets that of the model that carries its state.
 
 # %%
 by_place = {
     "forgetting": learning.nats_by_place(forgetting, held_out, 200),
     "carrying the state": learning.nats_by_place(keeping, held_out, 200),
 }
-for place in (1, 2, 5, 10, 50, 200):
-    both = ", ".join(f"{name} {values[place - 1]:.2f}" for name, values in by_place.items())
-    print(f"character {place:3} of a window: {both} nats")
+for name, values in by_place.items():
+    print(f"{name:18} characters 1, 2, 5, 20, 200:", values[[0, 1, 4, 19, 199]].round(2), "nats")
 
 # %% [markdown]
 # The same in training. A smaller GRU learns from windows of 20 characters, once carrying its state and
-# once not. The gradient never goes back further than 20 steps in either. And yet the one that
-# carries learns to *use* what is older. (Both are measured as they were trained.)
-#
-# And two more, for the next section: windows of 100 characters, and the same with
-# `truncate_every=20` inside them.
+# once not. Neither gradient goes back further than 20 steps; and yet the one that carries learns to
+# *use* what is older. (Both are measured as they were trained. And two more for the next section:
+# windows of 100, and windows of 100 with `truncate_every=20` inside them.)
 
 # %%
 SMALL = Sizes(16, 32) if PAGE.fast else Sizes(32, 128)
@@ -239,13 +223,10 @@ TEXT, PASSES = (training[:20_000], 1) if PAGE.fast else (training[:450_000], 3)
 
 
 def small_training(steps, **options):
-    """The curve of a small GRU on windows of so many steps."""
+    print(f"windows of {steps}, {options}")
     keras.utils.set_random_seed(2)
     learner = build(custom_layers, len(letters), SMALL, 32, **{**ours, **options})
-    text = TextStreams(TEXT, 32, steps)
-    learning.compiled(learner, RATE, PASSES * text.windows, XLA)
-    print(f"windows of {steps}, {options}")
-    return learning.learn(learner, text, TextStreams(validation, 32, steps), PASSES)
+    return learning.learn_text(learner, (TEXT, validation), steps, PASSES, rate=RATE, jit=XLA)
 
 
 small = {
@@ -254,55 +235,49 @@ small = {
     "windows of 100, cut every 20": small_training(100, truncate_every=20),
     "windows of 100": small_training(100),
 }
-of_carrying = {name: small[name] for name in list(small)[:2]}
-PAGE.show(pictures.save_carrying(by_place, of_carrying, PAGE.out / "carrying.png"))
+two = dict(list(small.items())[:2])
+PAGE.show(pictures.save_carrying(by_place, two, PAGE.out / "carrying.png"))
 
 # %% [markdown]
 # ## 8. Where to cut
 #
 # Five windows of 20, or one window of 100 whose gradient is cut every 20 steps? By (4) the gradients
-# are the same, as long as the weights stand still. The difference is when the weights move: after each 20
-# characters, or once after 100, along the mean of five gradients. The long window is one big piece of
-# work, and so takes less time a character; the short ones make five times as many updates of the same text.
+# are the same, as long as the weights stand still. The difference is when the weights move: after each
+# 20 characters, or once after 100, along the mean of five gradients.
 #
-# And is it worth going back further? Let only the last guess of a window count, and see how much of its gradient
-# arrives so many characters before (`record`, which listens to the states of our layers):
+# And is it worth going back further? Let only the last guess of a window count, and see how much of
+# its gradient arrives so many characters before (`record`, which listens to the states of our layers):
 
 # %%
-WINDOWS = 1 if PAGE.fast else 4
-reach = borders.reach_of_gradient(forgetting, TextStreams(held_out, 8, 100), WINDOWS)
-for back in (1, 5, 10, 20, 50):
-    print(f"{back:3} characters back: {reach[-1 - back]:.1%} of the gradient")
-of_windows = {name: small[name] for name in list(small)[1:]}
-PAGE.show(pictures.save_truncation(reach, of_windows, PAGE.out / "truncation.png"))
+reach = borders.reach_of_gradient(forgetting, TextStreams(held_out, 8, 100))
+print("left 1, 5, 10, 20, 50 characters back:", reach[[-2, -6, -11, -21, -51]].round(3))
+three = dict(list(small.items())[1:])
+PAGE.show(pictures.save_truncation(reach, three, PAGE.out / "truncation.png"))
 
 # %% [markdown]
 # ## 9. Dropout that helps
 #
-# A million characters are too many for this model to learn by heart. On a small text it does just that.
-# Plain dropout inside a recurrence was long said to do harm: if at every step other units of the state
-# are dropped, nothing survives a long way. There are two answers, and we have both:
+# On a small text the model learns by heart what does not come again. Dropout inside a recurrence was
+# long said to do harm: if at every step other units of the state are dropped, nothing survives a long
+# way. There are two answers, and we have both:
 #
 # - **Zaremba et al. 2014**: drop only what goes up, from the table to the GRU and from the GRU to the
-#   scores, never what goes along in time. A **fresh** mask at each step: `Dropout` between the layers.
-# - **Gal and Ghahramani 2016**: draw a mask once for a window and **keep** it at all its steps; then the state
-#   may be dropped as well: `dropout=` and `recurrent_dropout=` of the layer, and
+#   scores, never what goes along in time. A **fresh** mask at each step: `Dropout` between layers.
+# - **Gal and Ghahramani 2016**: draw a mask once for a window and **keep** it at all its steps; then
+#   the state may be dropped as well: `dropout=` and `recurrent_dropout=` of the layer, and
 #   `Dropout(noise_shape=(None, 1, None))` above it.
+#
+# Early stopping is granted to all three: on the held-out text each has the weights of its best epoch.
 
 # %%
 keras.utils.set_random_seed(3)
 ones = np.ones((1, 30, 24), "float32")
-masks = {
-    "fresh masks (Zaremba)": custom_layers.Dropout(0.5)(ones, training=True),
-    "a kept mask (Gal)": custom_layers.Dropout(0.5, (None, 1, None))(ones, training=True),
-}
-masks = {name: keras.ops.convert_to_numpy(mask)[0] for name, mask in masks.items()}
-for name, mask in masks.items():
-    print(f"{name:22} unit 0 over the steps: {(mask[:, 0] > 0).astype(int)}")
+fresh = np.array(custom_layers.Dropout(0.5)(ones, training=True))[0]
+kept = np.array(custom_layers.Dropout(0.5, noise_shape=(None, 1, None))(ones, training=True))[0]
+masks = {"fresh masks (Zaremba)": fresh, "a kept mask (Gal)": kept}
 
 # %%
-LITTLE = training[:20_000] if PAGE.fast else training[:50_000]
-ROUNDS = 1 if PAGE.fast else 30
+LITTLE, ROUNDS = (training[:20_000], 1) if PAGE.fast else (training[:50_000], 24)
 KINDS = {
     "no dropout": Dropouts(),
     "fresh masks (Zaremba)": Dropouts(fresh=0.5),
@@ -310,89 +285,61 @@ KINDS = {
 }
 dropped, dropped_nats = {}, {}
 for name, dropouts in KINDS.items():
+    print(name)
     keras.utils.set_random_seed(4)
     learner = build(custom_layers, len(letters), sizes, 32, dropouts=dropouts, **ours)
-    text = TextStreams(LITTLE, 32, 50)
-    learning.compiled(learner, RATE, ROUNDS * text.windows, XLA)
     best = keras.callbacks.EarlyStopping(patience=ROUNDS, restore_best_weights=True)
-    print(name)
-    dropped[name] = learning.learn(
-        learner, text, TextStreams(validation, 32, 50), ROUNDS, callbacks=[best]
+    dropped[name] = learning.learn_text(
+        learner, (LITTLE, validation), 50, ROUNDS, rate=RATE, jit=XLA, callbacks=[best]
     )
     keeping.set_weights(learner.get_weights())  # those of its best epoch on the validation text
     dropped_nats[name] = learning.nats_of(keeping, held_out)
 keeping.set_weights(model.get_weights())
 for name, value in dropped_nats.items():
-    best_, last = dropped[name].best, dropped[name].validation[-1]
-    print(f"{name:22} held out {value:.3f}; validation best {best_:.3f}, at the end {last:.3f}")
+    lowest, last = dropped[name].best, dropped[name].validation[-1]
+    print(f"{name:22} held out {value:.3f}; validation best {lowest:.3f}, at the end {last:.3f}")
 PAGE.show(pictures.save_dropout(masks, dropped, len(LITTLE), PAGE.out / "dropout.png"))
 
 # %% [markdown]
-# Each is measured on the held-out text with the weights of its best epoch: so stopping early is granted to
-# all three.
-#
 # ## 10. Writing
 #
-# To write, draw the next character from the guess, read it, and draw again. The loop is
-# `custom_layers.decoding.sample`: one graph, the states handed from step to step. A **temperature** divides
-# the logits before the softmax: below 1 the model keeps to what it is sure of, above 1 it dares
-# more. The **nucleus** draws from the fewest characters that have 90% of the probability together
-# (Holtzman et al. 2020).
+# To write, draw the next character from the guess, read it, and draw again: the loop is
+# `custom_layers.decoding.sample`, one graph, the states handed from step to step. A **temperature**
+# divides the logits: below 1 the model keeps to what it is sure of, above 1 it dares more. A **nucleus**
+# draws from the fewest characters that have 90% of the probability together (Holtzman et al. 2020).
 
 # %%
 known = set(sampling.words_of(corpus.parts.training))
-writer = sampling.Writer(model, letters)
 LENGTH, WRITERS = (60, 4) if PAGE.fast else (400, 16)
+writers = {p: sampling.Writer(model, letters, top_p=p) for p in (None, 0.9)}
 known_words = {}
-for temperature in (0.4, 0.7, 1.0, 1.4):
-    texts = writer.write("\n\n", LENGTH, temperature, seed=5, rows=WRITERS)
-    known_words[temperature] = sampling.share_of_known_words(texts, known)
-    print(f"--- temperature {temperature}: {known_words[temperature]:.0%} of the words are known")
+for temperature, top_p in ((0.4, None), (0.7, None), (1.0, None), (1.4, None), (1.0, 0.9)):
+    texts = writers[top_p].write("\n\n", LENGTH, temperature, seed=5, rows=WRITERS)
+    share = known_words[temperature, top_p] = sampling.share_of_known_words(texts, known)
+    print(f"--- temperature {temperature}, nucleus {top_p}: {share:.0%} of the words are known")
     print(texts[0].strip()[:300])
-nucleus = sampling.Writer(model, letters, top_p=0.9).write("\n\n", LENGTH, 1.0, 5, WRITERS)
-known_in_nucleus = sampling.share_of_known_words(nucleus, known)
-print(
-    f"--- nucleus of 0.9: {known_in_nucleus:.0%} of the words are known\n{nucleus[0].strip()[:300]}"
-)
-
-# %% [markdown]
-# Does the loop guess what the model guesses? The step function's logits, along a text, beside the model's:
-
-# %%
 x, _ = TextStreams(held_out, 8, 20).window(0)
-loop_apart = float(
-    np.abs(sampling.logits_by_steps(model, x) - forgetting.predict_on_batch(x)).max()
-)
-print(f"the loop's logits and the model's: {loop_apart:.1e} apart")
+of_loop, of_model = sampling.logits_by_steps(model, x), forgetting.predict_on_batch(x)
+loop_apart = float(np.abs(of_loop - of_model).max())
+print(f"the logits of the loop's steps and of the model: {loop_apart:.1e} apart")
 
 # %% [markdown]
 # ## 11. What a unit follows
 #
-# Karpathy et al. 2015 found units that open and close with quotes, and units that count the characters of
-# a line. We look for such units by correlation, and with care: among so many units, *some* unit
-# correlates with anything. So a unit is chosen on the validation text and its correlation is told on the
-# held-out text; and the best unit of a model with random weights stands beside it.
+# Karpathy et al. 2015 found units that count the characters of a line, and units that open and close
+# with quotes. We look for such units by correlation, and with care: among so many, *some* unit
+# correlates with anything. So a unit is chosen on the validation text and its correlation is told on
+# the held-out text, beside that of the best unit of a model with random weights.
 
 # %%
 keras.utils.set_random_seed(6)
 random = build(custom_layers, len(letters), sizes, 8, **ours)
 choose, tell = (units.Part(corpus.parts[n], corpus.numbers[n]) for n in (1, 2))
-found = {
-    name: units.search(m, choose, tell) for name, m in (("trained", keeping), ("random", random))
-}
-for feature, unit in found["trained"].items():
+found, of_random = (units.search(reader, choose, tell) for reader in (keeping, random))
+for feature, unit in found.items():
     print(f"{feature:32} unit {unit.number:3}: r = {unit.told:+.2f}", end="")
-    print(f"   (best of random weights {found['random'][feature].told:+.2f})")
-begin = corpus.parts.held_out.index("\n\n") + 2  # a speech begins
-coloured = [
-    pictures.Coloured(
-        f"unit {unit.number} and {feature}: correlation {unit.told:+.2f}",
-        corpus.parts.held_out[begin : begin + 460],
-        unit.values[begin : begin + 460],
-    )
-    for feature, unit in found["trained"].items()
-]
-PAGE.show(pictures.save_units(coloured, PAGE.out / "units.png"))
+    print(f"   (best of random weights {of_random[feature].told:+.2f})")
+PAGE.show(pictures.save_units(found, corpus.parts.held_out, PAGE.out / "units.png"))
 
 # %% [markdown]
 # ## What has been claimed
@@ -402,7 +349,6 @@ PAGE.show(pictures.save_units(coloured, PAGE.out / "units.png"))
 
 # %%
 def check():
-    """Raise AssertionError for the first claim that does not hold."""
     np.testing.assert_array_equal(rows[:, 1:], targets[:, :-1])  # the target is the next character
     for i in (0, streams.batch - 1):  # a row's batches, one after the other, are the text
         begin = i * streams.stretch
@@ -410,47 +356,44 @@ def check():
     assert state_passes < 1e-12
     assert gradient_is_cut < 1e-12 < 0.01 < cut_is_not_whole
     assert logits_apart < 1e-5
-    assert apart[:5].max() < 1e-5, "built-in and custom begin alike"
+    assert apart.max() < 1e-5, "built-in and custom learn alike"
     assert loop_apart < 1e-5, "the sampling loop guesses as the model does"
-    assert nats["held out"] < levels["frequency alone"]
-    fresh, kept = masks.values()
+    assert nats < levels["frequency alone"]
     assert np.all(kept == kept[0])
     assert np.any(fresh != fresh[0])
     if PAGE.fast:
         return
-    assert nats["held out"] <= 1.6 < min(levels.values())
+    assert nats <= 1.6 < min(levels.values())
     forgets, carries = by_place.values()
     assert forgets[0] > 2.5 > carries[0], "without its past the first guess is a poor one"
     assert abs(forgets[-50:].mean() - carries[-50:].mean()) < 0.02, "it finds back in"
-    forgetting_, carrying_, cut_, whole_ = (c.validation[-1] for c in small.values())
+    forgetting_, carrying_, cut_, _ = (c.validation[-1] for c in small.values())
     assert carrying_ < forgetting_ - 0.05
     assert carrying_ < cut_, "more updates of the same text"
     assert reach[-21] < 0.1
     plain, *others = (dropped_nats[name] for name in KINDS)
     assert max(others) < plain - 0.02, "both kinds of dropout help, early stopping or not"
     assert dropped["no dropout"].validation[-1] > dropped["no dropout"].best + 0.1, "it overfits"
-    shares = list(known_words.values())
+    *shares, in_nucleus = known_words.values()
     assert shares == sorted(shares, reverse=True), "the hotter, the more words that nobody knows"
-    assert known_in_nucleus > known_words[1.0]
-    for feature, unit in found["trained"].items():
-        assert abs(unit.told) > abs(found["random"][feature].told) + 0.1, feature
+    assert in_nucleus > known_words[1.0, None]
+    for feature, unit in found.items():
+        assert abs(unit.told) > abs(of_random[feature].told) + 0.1, feature
 
 
 check()
 print("all claims hold")
+by_windows = [f"{c.validation[-1]:.3f}" for c in two.values()]
+by_masks = [f"{value:.3f}" for value in dropped_nats.values()]
 PAGE.report(
-    "A GRU reads a text as streams, carrying its state and cutting the gradient; both dropouts help it.",
+    "A text read as streams: the state is carried, the gradient cut; two kinds of dropout help.",
     {
-        "nats per character, held out": nats["held out"],
-        "perplexity, held out": math.exp(nats["held out"]),
-        "nats, counting with 3 before": levels["counting, 3 before"],
-        "nats, windows of 20, forgetting / carrying": " / ".join(
-            f"{curve.validation[-1]:.3f}" for curve in of_carrying.values()
-        ),
-        "nats, little text, plain / fresh / kept masks": " / ".join(
-            f"{value:.3f}" for value in dropped_nats.values()
-        ),
-        "built-in and custom, first 5 losses apart": float(apart[:5].max()),
+        "nats per character, held out": nats,
+        "perplexity, held out": math.exp(nats),
+        "nats of counting with 3 before": levels["counting, 3 before"],
+        "windows of 20, forgetting / carrying, nats": " / ".join(by_windows),
+        "little text, plain / fresh / kept masks, nats": " / ".join(by_masks),
+        f"{UPDATES} losses, built-in and custom apart": float(apart.max()),
     },
     PAGE.out / "learning.png",
     corpus.name,

@@ -101,13 +101,13 @@ def states_of(model: keras.Model, numbers: np.ndarray, steps: int = 100) -> np.n
 
 
 def places_of(characters: int, rows: int, steps: int = 100) -> np.ndarray:
-    """Where in the text each of those states stands: (rows, places), the number of the character read."""
+    """Where in the text these states stand: (rows, places), the number of the character read."""
     streams = TextStreams(np.arange(characters), rows, steps)
     return np.concatenate([streams.window(n)[0] for n in range(streams.windows)], axis=1)
 
 
 def correlations(states: np.ndarray, feature: np.ndarray) -> np.ndarray:
-    """Pearson's, of each unit with a feature: (..., units) and (...) give (units,); 0 where one is still."""
+    """Pearson's, of each unit with a feature: (..., units), (...) to (units,); 0 for a still unit."""
     h = states.reshape(-1, states.shape[-1])
     h = h - h.mean(axis=0)
     f = np.ravel(feature) - np.mean(feature)
