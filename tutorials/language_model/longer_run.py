@@ -105,7 +105,7 @@ def restore(path: Path, trained: keras.Model, settings: Settings) -> dict[str, l
 
 
 def run(
-    settings: Settings, corpus: data.Corpus, out: Path, passes: int | None = None
+    settings: Settings, corpus: data.Corpus, out: Path, passes: int | None = None, jit: bool = True
 ) -> dict[str, Any]:
     """Train to the end, or for so many passes more, and measure the best weights on the held-out text.
 
@@ -129,6 +129,7 @@ def run(
         ),
         settings.rate,
         settings.epochs * training.windows,
+        jit,
     )
     out.mkdir(parents=True, exist_ok=True)
     path = out / "checkpoint.npz"
@@ -140,7 +141,7 @@ def run(
         learning.learn(trained, training, validation, end, callbacks=[callback], first_epoch=done)
     restore(best_of(path), trained, settings)
     reader = learning.compiled(
-        model.build(custom_layers, len(corpus.vocabulary), sizes, batch=8, **options), 0.0, 1
+        model.build(custom_layers, len(corpus.vocabulary), sizes, batch=8, **options), 0.0, 1, jit
     )
     reader.set_weights(trained.get_weights())
     nats = learning.nats_of(reader, corpus.numbers[2], settings.steps)
@@ -169,6 +170,7 @@ def main(argv: list[str] | None = None) -> int:
             f"--{name}", type=type(value), default=value, metavar="N", help=f"{meaning} [{value}]"
         )
     parser.add_argument("--passes", type=int, metavar="N", help="stop after so many more, for now")
+    parser.add_argument("--no-xla", action="store_true", help="begin sooner, and take longer")
     parser.add_argument("--data", type=Path, metavar="FILE", help="a text; without it Shakespeare")
     parser.add_argument(
         "--out", type=Path, default=Path("longer_run"), metavar="DIR", help="for checkpoints"
@@ -182,7 +184,7 @@ def main(argv: list[str] | None = None) -> int:
         corpus = (
             data.corpus_of(read_text(given.data), given.data.name) if given.data else data.load()
         )
-        report = run(settings, corpus, given.out, given.passes)
+        report = run(settings, corpus, given.out, given.passes, not given.no_xla)
     except (DataError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1

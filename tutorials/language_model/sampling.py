@@ -65,12 +65,9 @@ class Writer:
     ) -> None:
         self.model = model
         self.vocabulary = vocabulary
+        self.top_p = top_p
         self.step = step_function(model)
-        self._write = tf.function(
-            lambda *given: self._written(*given, top_p=top_p),
-            autograph=False,
-            reduce_retracing=True,
-        )
+        self._write = tf.function(self._written, autograph=False)
 
     def write(
         self, prompt: str, characters: int, temperature: float, seed: int = 0, rows: int = 1
@@ -89,9 +86,7 @@ class Writer:
         )
         return [self.vocabulary.decode(row) for row in numbers.numpy()]
 
-    def _written(
-        self, prompt: Any, characters: Any, temperature: Any, seed: Any, top_p: float | None
-    ) -> Any:
+    def _written(self, prompt: Any, characters: Any, temperature: Any, seed: Any) -> Any:
         states = first_states(self.model, prompt.shape[0])
         for t in range(prompt.shape[1] - 1):  # short: written out
             _, states = self.step(prompt[:, t], states)
@@ -103,7 +98,7 @@ class Writer:
             end=NO_END,
             max_steps=characters,
             temperature=temperature,
-            top_p=top_p,
+            top_p=self.top_p,
             seed=seed,
         ).tokens
 
