@@ -43,7 +43,7 @@ def test_a_row_s_windows_are_the_text_and_targets_are_the_next_character(streams
     assert len(np.unique(x)) == x.size, "no character is read twice in a pass"
 
 
-@few
+@settings(deadline=None, max_examples=15)
 @given(streams(), st.integers(0, 5))
 def test_endless_streams_go_round_the_text(streams, first):
     text, length = streams.numbers.tolist(), len(streams.numbers)

@@ -52,7 +52,7 @@ def logits_apart(
     return float(np.abs(np.concatenate(parts, axis=1) - whole).max())
 
 
-def reach_of_gradient(model: Any, streams: TextStreams, windows: int = 2) -> np.ndarray:
+def reach_of_gradient(model: Any, streams: TextStreams, windows: int = 6) -> np.ndarray:
     """|dL/dh_t| for L the loss of a window's last character alone, as a share of that of the last h.
 
     Args:

@@ -1,5 +1,6 @@
 """The pictures of the page."""
 
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,15 @@ NAMES = {
 }  # a line end is shown as an arrow, and ends the row
 
 
-def save_learning(curve: Curve, levels: Mapping[str, float], apart: np.ndarray, path: Path) -> Path:
-    """The main training beside what counting reaches, and how far two sets of layers are apart.
+def save_learning(
+    curve: Curve, levels: Mapping[str, float], first: Mapping[str, np.ndarray], path: Path
+) -> Path:
+    """The main training beside what counting reaches, and the first losses of two sets of layers.
 
     Args:
         curve: one point for each epoch.
         levels: nats per character by the name of what needs no training.
-        apart: |difference of the losses| by update, (updates,).
+        first: by the name of the layers, the loss of each update, (updates,); two of them.
         path: the PNG.
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.4), layout="constrained")
@@ -38,16 +41,14 @@ def save_learning(curve: Curve, levels: Mapping[str, float], apart: np.ndarray, 
     left.set_title(f"{curve.validation[-1]:.2f} nats per character on the validation text")
     left.set_xlabel(READ)
     left.set_ylabel(NATS)
-    left.legend(loc="center right")
-    updates = np.arange(1, len(apart) + 1)
-    right.semilogy(updates, np.maximum(apart, 1e-9), color="C2")
-    right.axhline(1e-5, color="0.6", linewidth=1, linestyle="--")
-    right.text(
-        len(apart), 1.1e-5, "0.00001", ha="right", va="bottom", color="0.35", fontsize="small"
-    )
-    right.set_title("Built-in and custom layers: the same losses, to rounding")
+    left.legend(loc="center", bbox_to_anchor=(0.35, 0.6))
+    for (name, losses), width in zip(first.items(), (6, 1.5), strict=True):
+        right.plot(np.arange(1, len(losses) + 1), losses, linewidth=width, label=name)
+    apart = np.abs(np.subtract(*first.values())).max()
+    right.set_title(f"Built-in and custom layers: losses at most {apart:.0e} apart")
     right.set_xlabel("update")
-    right.set_ylabel("difference of the losses, nats")
+    right.set_ylabel(f"loss, {NATS}")
+    right.legend()
     return _saved(figure, path, left, right)
 
 
@@ -63,7 +64,8 @@ def save_carrying(
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.4), layout="constrained")
     for name, nats in by_place.items():
-        left.plot(np.arange(1, len(nats) + 1), nats, label=f"{name}: {nats.mean():.2f} on average")
+        places, means = _in_groups(nats)
+        left.plot(places, means, "o-", label=f"{name}: {nats.mean():.2f} on average")
     left.set_xscale("log")
     left.set_title("One model, read with and without its past")
     left.set_xlabel("place of the character in its window")
@@ -126,12 +128,18 @@ def save_dropout(
 
 
 def save_units(
-    units: Mapping[str, Unit], text: str, path: Path, width: int = 64, lines: int = 7
+    units: Mapping[str, Unit],
+    of_random: Mapping[str, Unit],
+    text: str,
+    path: Path,
+    width: int = 52,
+    lines: int = 6,
 ) -> Path:
     """A text once for each unit; behind a character the unit's value after it, blue below red above 0.
 
     Args:
         units: by what they follow; their `values` are those along `text`.
+        of_random: likewise, the best of random weights.
         text: shown from its first speech on.
         width: characters in a row at most; lines: rows for each unit.
     """
@@ -150,7 +158,8 @@ def save_units(
         shown = axes.imshow(
             image, cmap="coolwarm", vmin=-limit, vmax=limit, aspect="auto", alpha=0.75
         )
-        title = f"unit {unit.number} and {name}: correlation {unit.told:+.2f}"
+        title = f"Unit {unit.number} and {name}: correlation {unit.told:+.2f}"
+        title += f" (best of random weights {of_random[name].told:+.2f})"
         axes.set_title(title, fontsize="medium", loc="left")
         axes.set_axis_off()
         figure.colorbar(shown, ax=axes, label="state", pad=0.01)
@@ -170,6 +179,17 @@ def _places(text: str, width: int, lines: int) -> list[tuple[int, int, int]]:
         places.append((y, x, number))
         y, x = (y + 1, 0) if character == "\n" else (y, x + 1)
     return places
+
+
+def _in_groups(values: np.ndarray) -> tuple[list[float], list[float]]:
+    """Places, counted from 1, and values, averaged over groups of places that grow by a quarter."""
+    borders = np.unique(np.ceil(1.25 ** np.arange(60)).astype(int))
+    groups = [
+        np.arange(begin, min(end, len(values) + 1))
+        for begin, end in itertools.pairwise(borders)
+        if begin <= len(values)
+    ]
+    return [g.mean() for g in groups], [values[g - 1].mean() for g in groups]
 
 
 def _draw_curves(axes: Any, curves: Mapping[str, Curve]) -> None:
