@@ -288,9 +288,9 @@ for name, dropouts in KINDS.items():
     keras.utils.set_random_seed(4)
     learner = build(custom_layers, len(letters), OF_LITTLE, 16, dropouts=dropouts, **ours)
     best = keras.callbacks.EarlyStopping(patience=ROUNDS, restore_best_weights=True)
-    texts = LITTLE, validation[:20_000]  # without XLA, which draws random masks slowly on a CPU
-    options = {"rate": RATE, "jit": False, "callbacks": [best]}
-    dropped[name] = learning.learn_text(learner, texts, 50, ROUNDS, **options)
+    pair = LITTLE, validation[:20_000]  # without XLA, which draws random masks slowly on a CPU
+    of_learning: Any = {"rate": RATE, "jit": False, "callbacks": [best]}
+    dropped[name] = learning.learn_text(learner, pair, 50, ROUNDS, **of_learning)
     reader.set_weights(learner.get_weights())  # of its best epoch: all may stop early
     dropped_nats[name] = learning.nats_of(reader, held_out)
 for name, value in dropped_nats.items():
