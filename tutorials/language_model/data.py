@@ -8,6 +8,7 @@ from custom_layers.data import CharacterVocabulary, TextParts, generated_play, r
 from custom_layers.data.local_files import DATA_FOLDER_VARIABLE, local_file
 
 FILE = "tinyshakespeare/input.txt"
+REAL = "Tiny Shakespeare"
 GENERATED = 400_000  # characters of the play that is written where there is no file
 
 
@@ -32,7 +33,7 @@ def load(characters: int | None = None) -> Corpus:
     """
     path = local_file(FILE)
     if path is not None:
-        return corpus_of(read_text(path)[:characters], "Tiny Shakespeare")
+        return corpus_of(read_text(path)[:characters], REAL)
     print(
         f"no {FILE} in the folder of {DATA_FOLDER_VARIABLE}: learning from a generated play. The real "
         "one is data/tinyshakespeare/input.txt of github.com/karpathy/char-rnn."
