@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections import Counter
 
 import keras
@@ -301,45 +302,50 @@ TINY = longer_run.Settings(units=8, layers=1, dropout=0.2, rate=0.01, batch=4, s
 
 
 @pytest.fixture(scope="module")
-def corpus():
-    return data.corpus_of(generated_play(6000), "tiny")
+def begun(tmp_path_factory):
+    """A run of one pass of three: its folder, and the command that began it."""
+    folder = tmp_path_factory.mktemp("longer_run")
+    (folder / "play.txt").write_text(generated_play(6000), encoding="utf-8")
+    settings = [
+        part for name, value in TINY._asdict().items() for part in (f"--{name}", str(value))
+    ]
+    folders = ["--out", "out", "--report", "report.json", "--data", "play.txt"]
+    places = [part if part.startswith("--") else str(folder / part) for part in folders]
+    command = [*settings, *places, "--no-xla"]
+    assert longer_run.main([*command, "--passes", "1"]) == 0
+    return folder, command
 
 
-def test_a_longer_run_goes_on_as_if_it_had_not_stopped(corpus, tmp_path):
-    whole = longer_run.run(TINY, corpus, tmp_path / "whole", jit=False)
-    for passes in (1, 2):
-        resumed = longer_run.run(TINY, corpus, tmp_path / "parts", passes=passes, jit=False)
+def test_a_longer_run_goes_on_as_if_it_had_not_stopped(begun, tmp_path):
+    folder, command = begun
+    report = folder / "report.json"
+    assert not report.exists(), "it is written at the end"
+    assert longer_run.main(command) == 0
+    resumed = json.loads(report.read_text(encoding="utf-8"))
+    corpus = data.corpus_of(generated_play(6000), "play.txt")
+    whole = longer_run.run(TINY, corpus, tmp_path, jit=False)
+    assert resumed["settings"] == TINY._asdict()
     assert resumed["passes"] == whole["passes"] == 3
     for name, value in whole.items():
         if name.startswith(("nats", "perplexity")):
             assert resumed[name] == pytest.approx(value, rel=1e-6), name
     assert whole["perplexity, held out"] == math.exp(whole["nats per character, held out"])
+    assert whole["nats per character, held out"] < math.log(len(corpus.vocabulary))
 
 
-def test_a_longer_run_refuses_what_is_not_its_own(corpus, tmp_path, capsys):
-    longer_run.run(TINY, corpus, tmp_path, passes=1, jit=False)
-    with pytest.raises(ValueError, match=r"longer_run: .*with units=8\. Choose another --out"):
-        longer_run.run(TINY._replace(units=9), corpus, tmp_path, jit=False)
+def test_a_longer_run_refuses_what_is_not_its_own(begun, tmp_path, capsys):
+    _, command = begun
+    assert longer_run.main([*command, "--units", "9"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.search(r"^longer_run: .*with units=8\. Choose another --out", line)
     (tmp_path / "checkpoint.npz").write_bytes(b"no checkpoint")
-    with pytest.raises(ValueError, match=r"longer_run: a checkpoint must be readable\. Received: "):
-        longer_run.run(TINY, corpus, tmp_path, jit=False)
+    assert longer_run.main([*command, "--out", str(tmp_path)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("longer_run: a checkpoint must be readable. Received: ")
     (tmp_path / "bad.txt").write_bytes(b"\0")
-    assert longer_run.main(["--data", str(tmp_path / "bad.txt")]) == 1
+    assert longer_run.main([*command, "--data", str(tmp_path / "bad.txt")]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("read_text: ")
-
-
-def test_the_command_writes_its_report(tmp_path):
-    text, report = tmp_path / "play.txt", tmp_path / "report.json"
-    text.write_text(generated_play(6000), encoding="utf-8")
-    small = {**TINY._asdict(), "epochs": 1}
-    settings = [part for name, value in small.items() for part in (f"--{name}", str(value))]
-    folders = ["--out", str(tmp_path / "out"), "--report", str(report), "--data", str(text)]
-    assert longer_run.main([*settings, *folders, "--no-xla"]) == 0
-    told = json.loads(report.read_text(encoding="utf-8"))
-    assert told["settings"] == small
-    assert told["data"] == "play.txt"
-    assert told["nats per character, held out"] < math.log(40)
 
 
 def test_a_picture_of_units_places_characters_in_rows():
