@@ -1,7 +1,9 @@
-"""Data to train on: sentence pairs by name or path, and the generated demo corpus."""
+"""Data to train on: sentence pairs by name or path, texts for models of characters, generated ones."""
 
+from custom_layers.data.character_vocabulary import CharacterVocabulary
 from custom_layers.data.data_error import DataError
 from custom_layers.data.drawn_digits import drawn_digits
+from custom_layers.data.generated_play import generated_play
 from custom_layers.data.held_out_split import split_pairs
 from custom_layers.data.idx_images import Images, read_images
 from custom_layers.data.length_buckets import length_buckets
@@ -10,22 +12,30 @@ from custom_layers.data.pair_file import read_pair_file
 from custom_layers.data.parallel_corpus import SentencePairs
 from custom_layers.data.sentence_pairs import load_sentence_pairs
 from custom_layers.data.spanish_english_demo import Translation, demo_pairs, demo_translations
+from custom_layers.data.text_file import read_text
+from custom_layers.data.text_streams import TextParts, TextStreams, split_text
 from custom_layers.data.translate_folder import read_translate_folder
 
 __all__ = [
+    "CharacterVocabulary",
     "DataError",
     "Films",
     "Images",
     "SentencePairs",
+    "TextParts",
+    "TextStreams",
     "Translation",
     "demo_pairs",
     "demo_translations",
     "drawn_digits",
+    "generated_play",
     "length_buckets",
     "load_sentence_pairs",
     "moving_digits",
     "read_images",
     "read_pair_file",
+    "read_text",
     "read_translate_folder",
     "split_pairs",
+    "split_text",
 ]

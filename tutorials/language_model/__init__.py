@@ -1,0 +1,1 @@
+"""A language model of characters: streams and cut gradients, dropout that helps, sampling."""
