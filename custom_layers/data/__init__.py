@@ -1,23 +1,33 @@
-"""Data to train on: sentence pairs by name or path, and the generated demo corpus."""
+"""Data to train on: sentence pairs and time series, read or generated."""
 
 from custom_layers.data.data_error import DataError
+from custom_layers.data.generated_series import generated_series
 from custom_layers.data.held_out_split import split_pairs
 from custom_layers.data.length_buckets import length_buckets
 from custom_layers.data.pair_file import read_pair_file
 from custom_layers.data.parallel_corpus import SentencePairs
 from custom_layers.data.sentence_pairs import load_sentence_pairs
 from custom_layers.data.spanish_english_demo import Translation, demo_pairs, demo_translations
+from custom_layers.data.time_series import Series, read_series
+from custom_layers.data.time_windows import Parts, Windows, split_in_time, windows
 from custom_layers.data.translate_folder import read_translate_folder
 
 __all__ = [
     "DataError",
+    "Parts",
     "SentencePairs",
+    "Series",
     "Translation",
+    "Windows",
     "demo_pairs",
     "demo_translations",
+    "generated_series",
     "length_buckets",
     "load_sentence_pairs",
     "read_pair_file",
+    "read_series",
     "read_translate_folder",
+    "split_in_time",
     "split_pairs",
+    "windows",
 ]
