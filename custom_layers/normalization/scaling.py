@@ -207,7 +207,7 @@ class _Scaling(keras.layers.Layer):
 
     def _require_adapted(self) -> None:
         if not self._adapted:
-            seen = self._rows_seen()
+            seen = self._rows_seen() if self.built else 0
             require(
                 seen != 0,
                 self.owner,

@@ -62,14 +62,15 @@ def test_equals_numpy_along_any_axes(kind, axis):
 @pytest.mark.parametrize("axis", [-1, None, 1, (1, -1)], ids=str)
 @pytest.mark.parametrize("invert", [False, True])
 def test_agrees_with_keras_s_normalization(axis, invert):
-    train, later = data(50, 3, 4), data(5, 3, 4, seed=1)
+    """Means of the size of the deviations: that of 27 is known to 2e-6 only, in float32."""
+    train, later = (data(n, 3, 4, seed=n) - 10 * np.arange(4, dtype="float32") for n in (50, 5))
     own, builtin = StandardScaling(axis=axis), keras.layers.Normalization(axis=axis)
     if invert:
         own, builtin = StandardScaling(axis, True), keras.layers.Normalization(axis, invert=True)
     for layer in (own, builtin):
         layer.adapt(train)
     expected = numbers(builtin(later))
-    np.testing.assert_allclose(numbers(own(later)), expected, rtol=1e-6, atol=1e-6 * expected.max())
+    np.testing.assert_allclose(numbers(own(later)), expected, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="float64 needs no promotion there")
