@@ -1,31 +1,34 @@
 r"""Forecasts that need no network: yesterday's value, last year's, and a linear autoregression.
 
-    naive            f_{t+k} = s_t                                               (3)
-    seasonal naive   f_{t+k} = s_{t+k-m}, of one season of m rows before         (4)
-    autoregression   f_{t+1} = c + sum_j a_j s_{t+1-j} + sum_j b_j season_{t+1,j}  (5)
+    naive            f_{t+k} = s_t                                               (5)
+    seasonal naive   f_{t+k} = s_{t+k-m}, of one season of m rows before         (6)
+    autoregression   f_{t+1} = c + sum_j a_j s_{t+1-j} + sum_j b_j season_{t+1,j}  (7)
 
-(5) by least squares; k steps ahead it eats its own forecasts. Functions take rows (examples, horizon),
+(7) by least squares; k steps ahead it eats its own forecasts. Functions take rows (examples, horizon),
 where in the series the targets stand; the row before the first is the last that is known.
+The numbers are those of the page.
 """
 
+import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
+from statsmodels.tsa.arima.model import ARIMA
 
 
 def naive(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Equation (3), (examples, horizon)."""
+    """Equation (5), (examples, horizon)."""
     return np.broadcast_to(values[rows[:, :1] - 1], rows.shape)
 
 
 def seasonal_naive(values: np.ndarray, rows: np.ndarray, season: int) -> np.ndarray:
-    """Equation (4), (examples, horizon); the horizon may be one season at most."""
+    """Equation (6), (examples, horizon); the horizon may be one season at most."""
     assert rows.shape[1] <= season
     return values[rows - season]
 
 
 class Autoregression(NamedTuple):
-    """Equation (5): c, then the weights of the season, then those of the past, the latest last."""
+    """Equation (7): c, then the weights of the season, then those of the past, the latest last."""
 
     weights: np.ndarray
     lags: int
@@ -42,7 +45,7 @@ class Autoregression(NamedTuple):
         found = []
         for k in range(rows.shape[1]):
             ones = np.ones((len(rows), 1))
-            found.append(np.hstack([ones, season[rows[:, k]], past]) @ self.weights)  # (5)
+            found.append(np.hstack([ones, season[rows[:, k]], past]) @ self.weights)  # (7)
             past = np.hstack([past, found[-1][:, None]])[:, 1:]
         return np.stack(found, axis=1)
 
@@ -61,13 +64,13 @@ def fit_arima(
     values: np.ndarray, order: tuple[int, int, int], season: Any = None, seasonal: Any = None
 ) -> Any:
     """An ARIMA model of statsmodels by maximum likelihood, with a regression on the season."""
-    from statsmodels.tsa.arima.model import ARIMA
-
     trend = "c" if order[1] == 0 else "n"
     model = ARIMA(
         values, exog=season, order=order, seasonal_order=seasonal or (0, 0, 0, 0), trend=trend
     )
-    return model.fit()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that its first guess of a weight is replaced by 0
+        return model.fit()
 
 
 def arima_one_step(fitted: Any, values: np.ndarray, season: Any, begin: int) -> np.ndarray:

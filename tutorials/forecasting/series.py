@@ -23,6 +23,16 @@ def load(name: str, value: str | None = None) -> Series:
     return read_series(path, value=value)
 
 
+def load_all() -> dict[str, tuple[Series, int]]:
+    """The page's series by title, with their unit, and how many of the last rows are the test."""
+    return {
+        "Lowest temperature of the day, °C": (load("daily-min-temperatures"), 730),
+        "Sunspots of the month": (load("monthly-sunspots"), 480),
+        "Airline passengers of the month, thousands": (load("airline-passengers"), 24),
+        "S&P 500 at the close, points": (load("sp500-2000", value="close"), 1020),
+    }
+
+
 def time_of_year(dates: np.ndarray) -> np.ndarray:
     """Sine and cosine of the part of its year that has passed, (rows, 2): known of any day to come.
 
