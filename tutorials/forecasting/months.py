@@ -1,13 +1,11 @@
 """Months ahead: the network of the page beside classics, on a short series that grows and a long one."""
 
-import functools
 import itertools
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-import custom_layers
 from custom_layers.data import Series
 from tutorials.forecasting import classics, networks
 from tutorials.forecasting.examples import examples
@@ -32,7 +30,7 @@ def passengers_ahead(series: Series, seeds: Sequence[int], epochs: int, **mode: 
         examples(logs, calendar, *part, width=24, horizon=12, relative=True)
         for part in ((0, 96), (96, 120), (120, 144))
     )
-    network = networks.Restarts(functools.partial(networks.build, custom_layers, train, **mode))
+    network = networks.restarts(train, **mode)
     by_network = [
         networks.forecast(network.learn(seed, train, validation, epochs, batch=16).model, test)
         for seed in seeds
@@ -68,7 +66,7 @@ def sunspots_ahead(
         examples(values, calendar, *part, width=cycle, horizon=24)
         for part in itertools.pairwise(borders)
     )
-    network = networks.Restarts(functools.partial(networks.build, custom_layers, train, **mode))
+    network = networks.restarts(train, **mode)
     by_network = [
         networks.forecast(network.learn(seed, train, validation, epochs).model, test)
         for seed in seeds

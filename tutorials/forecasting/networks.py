@@ -1,5 +1,6 @@
 """The network of the page: a window of the past in degrees, a recurrent layer, forecasts in degrees."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -109,6 +110,11 @@ class Restarts:
             verbose=0,
         ).history["val_loss"]
         return Learnt(min(history), int(np.argmin(history)) + 1, model)
+
+
+def restarts(train: Examples, **options: Any) -> Restarts:
+    """A network of our layers; the options are those of `build`."""
+    return Restarts(functools.partial(build, custom_layers, train, **options))
 
 
 def forecast(model: keras.Model, given: Examples) -> np.ndarray:

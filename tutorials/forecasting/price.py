@@ -1,13 +1,11 @@
 """A price one day ahead, as its picture shows it and as it is."""
 
-import functools
 import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-import custom_layers
 from custom_layers.data import Series
 from tutorials.forecasting import classics, networks
 from tutorials.forecasting.examples import examples
@@ -40,6 +38,17 @@ class Forecasts(NamedTuple):
         """Mean absolute error of the price."""
         return float(np.abs(self.price(name) - self.came).mean())
 
+    def gain(self, name: str, over: str, until: str = "9999") -> float:
+        """How much less `name` misses than `over`, in standard errors of the mean difference.
+
+        Args:
+            name, over: two forecasts.
+            until: count the days before this one.
+        """
+        misses = [np.abs(self.price(one) - self.came) for one in (name, over)]
+        less = (misses[1] - misses[0])[self.dates < np.datetime64(until)]
+        return float(less.mean() / (less.std(ddof=1) / np.sqrt(len(less))))
+
     def right_direction(self, name: str) -> float:
         """The share of days on which the price moved as was said."""
         return float(np.mean(np.sign(self.changes[name]) == np.sign(self.change)))
@@ -60,7 +69,11 @@ class Forecasts(NamedTuple):
             f"{name:22} {self.error(name):.3f} points, right direction {self.right_direction(name):.1%}"
             for name in self.changes
         ]
-        return "\n".join([*lines, f"it went up on {np.mean(self.change > 0):.1%} of the days"])
+        lines += [
+            f"it went up on {np.mean(self.change > 0):.1%} of the days; the GRU's forecast and"
+        ]
+        lines += [f"what came: correlation {self.looks:.4f} of prices, {self.worth:.3f} of changes"]
+        return "\n".join(lines)
 
 
 def forecasts(
@@ -81,7 +94,7 @@ def forecasts(
     train, validation, test = (
         examples(returns, calendar, *part, width=20) for part in itertools.pairwise(borders)
     )
-    network = networks.Restarts(functools.partial(networks.build, custom_layers, train, **mode))
+    network = networks.restarts(train, **mode)
     by_network = [
         networks.forecast(network.learn(seed, train, validation, epochs).model, test)
         for seed in seeds
@@ -90,6 +103,7 @@ def forecasts(
     rows = test.rows[:, 0]
     changes = {
         "naive: no change": np.zeros(len(rows)),
+        "the median change": np.full(len(rows), np.median(returns[borders[0] : borders[1]])),
         "linear autoregression": linear.forecast(returns, test.rows, calendar)[:, 0],
         "GRU": np.mean(by_network, axis=0)[:, 0],
     }
