@@ -101,15 +101,15 @@ def test_arima_forecasts_a_step_from_the_rows_before(calendar):
 
 
 def test_conformal_margin_covers_the_calibration_part_and_no_more():
+    """With 99 examples, 80 of them: one y lies upon an end, to rounding."""
     rng = np.random.default_rng(1)
     y, centre = rng.standard_normal((2, 99, 2)) * (1.0, 3.0)
     for width in (0.1, 50.0):  # too narrow, and too wide: then the margin is negative
         low, high = centre - width, centre + width
         margin = intervals.conformal_margin(low, high, y, 0.8)
-        assert_allclose(intervals.coverage_of(low - margin, high + margin, y), 80 / 99)
-        assert_allclose(
-            intervals.coverage_of(low - margin + 1e-9, high + margin - 1e-9, y), 79 / 99
-        )
+        for rounding, held in ((1e-9, 80 / 99), (-1e-9, 79 / 99)):
+            ends = low - margin - rounding, high + margin + rounding
+            assert_allclose(intervals.coverage_of(*ends, y), held)
     assert np.all(margin < 0)
     assert np.all(np.isinf(intervals.conformal_margin(low[:9], high[:9], y[:9], 0.95)))
 
@@ -164,7 +164,7 @@ def test_a_seed_decides_and_restarting_leaves_no_trace(weather):
 
     restarts = networks.Restarts(build)
     found = []
-    for seed in (3, 4, 3):
+    for seed in (3, 4, 3):  # the model is built once, compiled once
         learnt = restarts.learn(seed, train, validation, epochs=2)
         found.append(networks.forecast(learnt.model, test))
         assert learnt.epochs in (1, 2)

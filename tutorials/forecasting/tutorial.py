@@ -49,7 +49,7 @@ from tutorials.forecasting.networks import forecast
 PAGE = page.begin("forecasting", "A network's forecasts beside those that need none.")
 SEEDS = range(2 if PAGE.fast else 5)
 EPOCHS = 4 if PAGE.fast else 40
-mode = {"gradient": "bptt", "jit_compile": not PAGE.fast}  # XLA pays after some thirty epochs
+mode: dict = {"gradient": "bptt", "jit_compile": not PAGE.fast}  # XLA pays after some thirty epochs
 
 # %% [markdown]
 # ## 1. Four series
@@ -283,7 +283,7 @@ for promised, low, high in ((0.95, 0, 4), (0.8, 1, 3)):
     ends, before = (quantiles[..., low], quantiles[..., high]), slice(0, first - 6)
     margins = {
         "as it says": 0.0,
-        "calibrated": conformal_margin(*(e[before] for e in ends), held.y[before], promised),
+        "calibrated": conformal_margin(ends[0][before], ends[1][before], held.y[before], promised),
         "each day": daily_margins(*ends, held.y, held.rows, promised, first),
     }
     for name, margin in margins.items():
