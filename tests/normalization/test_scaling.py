@@ -186,7 +186,7 @@ def test_a_mask_passes_through(kind):
 
 
 def forecaster(kind, train=None):
-    """Degrees in, degrees out: half as far from the mean, so that there is something to learn."""
+    """Degrees in, degrees out: half of what is between, so that there is something to learn."""
     half = keras.initializers.Constant(0.5)
     scaling = kind(axis=None, name="in")
     if train is not None:
@@ -205,7 +205,7 @@ def test_files_and_weights_carry_the_numbers(kind, tmp_path):
     train = 50 + 20 * np.random.default_rng(0).standard_normal((40, 5, 1)).astype("float32")
     model = forecaster(kind, train)
     expected = numbers(model(train))
-    assert 40 < expected.mean() < 60
+    assert 10 < expected.mean() < 60
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(
