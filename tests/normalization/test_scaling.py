@@ -208,9 +208,8 @@ def test_files_and_weights_carry_the_numbers(kind, tmp_path):
     assert 10 < expected.mean() < 60
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
-    np.testing.assert_array_equal(
-        loaded.predict(train, batch_size=40, verbose=0), expected
-    )  # compiled, at once
+    at_once = loaded.predict(train, batch_size=40, verbose=0)  # compiled: rounded otherwise
+    np.testing.assert_allclose(at_once, expected, rtol=1e-6)
     model.save_weights(tmp_path / "model.weights.h5")
     fresh = forecaster(kind)
     fresh.load_weights(tmp_path / "model.weights.h5")
