@@ -46,6 +46,7 @@ from custom_layers.normalization.batch_normalization import BatchNormalization
 from custom_layers.normalization.group_normalization import GroupNormalization
 from custom_layers.normalization.layer_normalization import LayerNormalization
 from custom_layers.normalization.rms_normalization import RMSNormalization
+from custom_layers.normalization.scaling import MinMaxScaling, StandardScaling
 from custom_layers.recurrent.batch_norm_lstm import BatchNormLSTM, BatchNormLSTMCell
 from custom_layers.recurrent.bidirectional import Bidirectional
 from custom_layers.recurrent.conv_lstm import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D
@@ -153,6 +154,7 @@ __all__ = [
     "MaxPooling1D",
     "MaxPooling2D",
     "MaxPooling3D",
+    "MinMaxScaling",
     "MinimalGatedUnit",
     "MinimalGatedUnitCell",
     "MultiHeadAttention",
@@ -170,6 +172,7 @@ __all__ = [
     "SimpleRNNCell",
     "SinePositionEncoding",
     "StackedRNNCells",
+    "StandardScaling",
     "StringLookup",
     "TextVectorization",
     "TimeDistributed",

@@ -1,9 +1,12 @@
 """Data to train on: sentence pairs by name or path, texts for models of characters, generated ones."""
 
+"""Data to train on: sentence pairs and time series, read or generated."""
+
 from custom_layers.data.character_vocabulary import CharacterVocabulary
 from custom_layers.data.data_error import DataError
 from custom_layers.data.drawn_digits import drawn_digits
 from custom_layers.data.generated_play import generated_play
+from custom_layers.data.generated_series import generated_series
 from custom_layers.data.held_out_split import split_pairs
 from custom_layers.data.idx_images import Images, read_images
 from custom_layers.data.length_buckets import length_buckets
@@ -14,6 +17,8 @@ from custom_layers.data.sentence_pairs import load_sentence_pairs
 from custom_layers.data.spanish_english_demo import Translation, demo_pairs, demo_translations
 from custom_layers.data.text_file import read_text
 from custom_layers.data.text_streams import TextParts, TextStreams, split_text
+from custom_layers.data.time_series import Series, read_series
+from custom_layers.data.time_windows import Parts, Windows, split_in_time, windows
 from custom_layers.data.translate_folder import read_translate_folder
 
 __all__ = [
@@ -21,21 +26,28 @@ __all__ = [
     "DataError",
     "Films",
     "Images",
+    "Parts",
     "SentencePairs",
+    "Series",
     "TextParts",
     "TextStreams",
     "Translation",
+    "Windows",
     "demo_pairs",
     "demo_translations",
     "drawn_digits",
     "generated_play",
+    "generated_series",
     "length_buckets",
     "load_sentence_pairs",
     "moving_digits",
     "read_images",
     "read_pair_file",
+    "read_series",
     "read_text",
     "read_translate_folder",
+    "split_in_time",
     "split_pairs",
     "split_text",
+    "windows",
 ]

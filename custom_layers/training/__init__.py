@@ -1,13 +1,16 @@
 """What training needs besides layers: losses and measures, the rate, states kept from batch to batch."""
 
+"""What training needs besides layers: losses, measures and the rate of the optimizer."""
+
 from custom_layers.training.chunked_loss import chunked_cross_entropy, chunked_loss_and_accuracy
 from custom_layers.training.masked_loss import masked_accuracy, masked_loss
+from custom_layers.training.pinball_loss import PinballLoss
 from custom_layers.training.stream_states import StreamStates, reset_states
 from custom_layers.training.vocabulary_loss import VocabularyLoss
 from custom_layers.training.warmup_schedule import WarmupSchedule
 
 __all__ = [
-    "CompiledAdam",
+    "PinballLoss",
     "StreamStates",
     "VocabularyLoss",
     "WarmupSchedule",

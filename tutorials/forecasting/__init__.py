@@ -1,0 +1,1 @@
+"""Tutorial: forecasting time series, beside the forecasts that need no network."""
