@@ -1,6 +1,4 @@
-"""Data to train on: sentence pairs by name or path, texts for models of characters, generated ones."""
-
-"""Data to train on: sentence pairs and time series, read or generated."""
+"""Data to train on: sentence pairs, texts, series, pictures and films, read or generated."""
 
 from custom_layers.data.character_vocabulary import CharacterVocabulary
 from custom_layers.data.data_error import DataError

@@ -1,6 +1,4 @@
-"""What training needs besides layers: losses and measures, the rate, states kept from batch to batch."""
-
-"""What training needs besides layers: losses, measures and the rate of the optimizer."""
+"""What training needs besides layers: losses and measures, schedules, states kept between batches."""
 
 from custom_layers.training.chunked_loss import chunked_cross_entropy, chunked_loss_and_accuracy
 from custom_layers.training.masked_loss import masked_accuracy, masked_loss
