@@ -1,8 +1,9 @@
-"""Data to train on: sentence pairs by name or path, and the generated demo corpus."""
+"""Data to train on: sentence pairs by name or path, the generated demo corpus, tasks for a memory."""
 
 from custom_layers.data.data_error import DataError
 from custom_layers.data.held_out_split import split_pairs
 from custom_layers.data.length_buckets import length_buckets
+from custom_layers.data.memory_tasks import AddingProblem, CopyingProblem, MemoryTask
 from custom_layers.data.pair_file import read_pair_file
 from custom_layers.data.parallel_corpus import SentencePairs
 from custom_layers.data.sentence_pairs import load_sentence_pairs
@@ -10,7 +11,10 @@ from custom_layers.data.spanish_english_demo import Translation, demo_pairs, dem
 from custom_layers.data.translate_folder import read_translate_folder
 
 __all__ = [
+    "AddingProblem",
+    "CopyingProblem",
     "DataError",
+    "MemoryTask",
     "SentencePairs",
     "Translation",
     "demo_pairs",
