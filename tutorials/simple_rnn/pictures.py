@@ -22,7 +22,7 @@ def save_unrolled(
         shares: |dL/dU_t|, of the copy of U that stands before step t.
     """
     steps = len(gradients)
-    figure, axes = plt.subplots(figsize=(10, 4.6), layout="constrained")
+    figure, axes = plt.subplots(figsize=(10, 3.5), layout="constrained")
     axes.set_aspect("equal")
     axes.axis("off")
 
