@@ -19,6 +19,7 @@ from tutorials.vanishing_gradients.networks import (
     Recipe,
     network,
     normalized_tanh,
+    recipe_for,
     recurrent_layers,
 )
 from tutorials.vanishing_gradients.runs import Outcome, Run
@@ -57,7 +58,7 @@ def test_chrono_biases_forget_as_slowly_as_asked():
     keras.utils.set_random_seed(0)
     memory = recurrent_layers(RECIPES["LSTM, chrono"], 52, return_sequences=False)[-1]
     memory.build((None, 52, 2))
-    assert np.asarray(memory.cell.bias)[64:128].min() >= 0
+    assert np.asarray(memory.cell.bias)[32:64].min() >= 0
 
 
 SLOPES = {"tanh": lambda y: 1 - y**2, "relu": lambda y: (y > 0).astype(float)}
@@ -152,11 +153,13 @@ def test_networks_follow_their_equations(name):
 
 
 def test_recipes_say_what_is_built():
-    adding = network(RECIPES["IRNN"], AddingProblem(4))
+    adding = network(recipe_for("adding", "IRNN"), AddingProblem(4))
     assert adding.output_shape == (None, 1)
     assert adding.optimizer.global_clipnorm == 1
-    np.testing.assert_array_equal(adding.get_layer("memory").cell.recurrent_kernel, np.eye(64))
-    copying = network(RECIPES["optimiser: SGD, momentum 0.9"], CopyingProblem(3))
+    np.testing.assert_array_equal(adding.get_layer("memory").cell.recurrent_kernel, np.eye(32))
+    copying = network(recipe_for("copying", "optimiser: SGD, momentum 0.9"), CopyingProblem(3))
+    assert copying.get_layer("memory").cell.units == 64
+    assert float(copying.optimizer.learning_rate) == pytest.approx(0.02)
     assert copying.output_shape == (None, 23, 9)
     assert (copying.optimizer.momentum, copying.optimizer.global_clipnorm) == (0.9, None)
     for name, recipe in RECIPES.items():
@@ -191,7 +194,7 @@ def test_a_run_ends_when_it_is_solved(short, monkeypatch):
 
 def test_a_run_that_leaves_the_numbers_ends_and_says_so(short, monkeypatch):
     broken = RECIPES["none"]._replace(activation="linear", optimizer="SGD", learning_rate=1e30)
-    monkeypatch.setitem(runs.RECIPES, "none", broken)
+    monkeypatch.setitem(RECIPES, "none", broken)
     outcome, _ = runs.learn(Run("adding", 8, "none", 0), limit=30)
     assert outcome.loss is None
     assert outcome.solved_at is None
@@ -230,7 +233,7 @@ def test_a_run_of_another_recipe_counts_as_not_run(tmp_path, monkeypatch):
     grid = Grid(path)
     grid.keep(Run("adding", 50, "LSTM", 0), SOLVED)
     grid.keep(Run("adding", 50, "GRU", 0), SOLVED)
-    monkeypatch.setitem(grid_module.RECIPES, "LSTM", RECIPES["LSTM"]._replace(units=3))
+    monkeypatch.setitem(RECIPES, "LSTM", RECIPES["LSTM"]._replace(units=3))
     assert list(Grid(path).outcomes) == ["adding/50/GRU/0"]
 
 

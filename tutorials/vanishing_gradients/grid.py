@@ -23,26 +23,25 @@ from typing import Any, NamedTuple
 import keras
 from tqdm import tqdm
 
-from tutorials.vanishing_gradients.networks import CELLS, RECIPES, REMEDIES
-from tutorials.vanishing_gradients.runs import Outcome, Run, learn
+from tutorials.vanishing_gradients.networks import CELLS, RECIPES, REMEDIES, recipe_for
+from tutorials.vanishing_gradients.runs import BATCH, Outcome, Run, learn
 
 GRID = Path(__file__).with_name("grid.json")
 SEEDS, STEPS = range(5), (10, 50, 200, 500)
 REMEDIES_AT = ("adding", 50)  # the task that the remedies are set
-GATED_OR_IDENTITY = ("IRNN", "LSTM", "LSTM, chrono", "GRU")
-# (task, steps, networks), the most telling first; of a line all networks with a seed, then the next seed
-ORDER: tuple[tuple[str, int, tuple[str, ...]], ...] = (
-    ("adding", 200, ("tanh RNN", *GATED_OR_IDENTITY)),
-    ("copying", 50, ("tanh RNN", "LSTM, chrono", "LSTM", "GRU")),
-    (*REMEDIES_AT, tuple(REMEDIES)),
-    ("adding", 50, tuple(CELLS)),
-    ("adding", 10, tuple(CELLS)),
-    ("copying", 10, tuple(CELLS)),
-    ("copying", 50, tuple(CELLS)),
-    ("adding", 200, tuple(CELLS)),
-    ("adding", 500, tuple(CELLS)),
-    ("copying", 200, tuple(CELLS)),
-    ("copying", 500, tuple(CELLS)),
+TOLD = ("tanh RNN", "LSTM, chrono", "GRU")
+# The most telling first: of one line all (task, steps, networks) with a seed, then with the next.
+ORDER: tuple[tuple[tuple[str, int, tuple[str, ...]], ...], ...] = (
+    (
+        ("adding", 200, TOLD),
+        ("copying", 50, ("orthogonal linear RNN", "tanh RNN", "LSTM, chrono")),
+        (*REMEDIES_AT, tuple(REMEDIES)),
+    ),
+    (("adding", 50, tuple(CELLS)), ("adding", 10, tuple(CELLS))),
+    (("adding", 200, tuple(CELLS)), ("copying", 10, tuple(CELLS))),
+    (("adding", 500, TOLD), ("copying", 200, ("orthogonal linear RNN",))),
+    (("adding", 500, tuple(CELLS)), ("copying", 50, tuple(CELLS))),
+    (("copying", 200, tuple(CELLS)), ("copying", 500, tuple(CELLS))),
 )
 
 
@@ -90,8 +89,7 @@ class Grid:
                 "away to begin anew."
             ) from None
         for key, outcome in outcomes.items():
-            name = key.split("/")[2]
-            if recipes.get(name) == recipe_as_text(name):
+            if recipes.get(recipe_key(key)) == recipe_as_text(key):
                 self.outcomes[key] = outcome
 
     def keep(self, run: Run, outcome: Outcome) -> None:
@@ -99,13 +97,13 @@ class Grid:
         rounded = None if outcome.loss is None else float(f"{outcome.loss:.4g}")
         kept = outcome._replace(loss=rounded, seconds=round(outcome.seconds, 1), losses=())
         self.outcomes[run.key] = kept
-        names = sorted({key.split("/")[2] for key in self.outcomes})
         lines = [
             f"  {json.dumps(key, ensure_ascii=False)}: {_as_json(self.outcomes[key])}"
             for key in sorted(self.outcomes)
         ]
-        recipes = json.dumps({n: recipe_as_text(n) for n in names}, indent=1, ensure_ascii=False)
-        text = f'{{"recipes": {recipes},\n "runs": {{\n' + ",\n".join(lines) + "\n}}\n"
+        recipes = {recipe_key(key): recipe_as_text(key) for key in sorted(self.outcomes)}
+        of_recipes = json.dumps(recipes, indent=1, ensure_ascii=False)
+        text = f'{{"recipes": {of_recipes},\n "runs": {{\n' + ",\n".join(lines) + "\n}}\n"
         new = self.path.with_suffix(".new")
         new.write_text(text, encoding="utf-8")
         os.replace(new, self.path)
@@ -118,21 +116,28 @@ class Grid:
         return Summary(len(found), len(times), round(statistics.median(times)) if times else None)
 
 
-def recipe_as_text(network: str) -> str:
-    """All that a network's outcome depends on; empty for one that there is no more."""
-    return repr(RECIPES[network]) if network in RECIPES else ""
+def recipe_key(key: str) -> str:
+    """Task and network of a run: "adding/50/LSTM/0" gives "adding/LSTM"."""
+    task, _, name, _ = key.split("/")
+    return f"{task}/{name}"
+
+
+def recipe_as_text(key: str) -> str:
+    """All that an outcome depends on but length and seed; empty for a network that there is no more."""
+    task, _, name, _ = key.split("/")
+    return f"batches of {BATCH}, {recipe_for(task, name)}" if name in RECIPES else ""
 
 
 def all_runs() -> Iterator[Run]:
     """Every run once, in the order of ORDER."""
-    seen = set()
-    for task, steps, networks in ORDER:
-        for seed in SEEDS:
-            for name in networks:
-                run = Run(task, steps, name, seed)
-                if run not in seen:
-                    seen.add(run)
-                    yield run
+    runs = (
+        Run(task, steps, name, seed)
+        for line in ORDER
+        for seed in SEEDS
+        for task, steps, networks in line
+        for name in networks
+    )
+    yield from dict.fromkeys(runs)
 
 
 def fill(grid: Grid, runs: list[Run], minutes: float) -> int:

@@ -32,12 +32,12 @@ class Recipe(NamedTuple):
 
     cell: str = "SimpleRNN"
     activation: str | None = None
-    units: int = 64
+    units: int = 32
     recurrent: str | None = None
     kernel: str | None = None
     chrono: bool = False
     optimizer: str = "Adam"
-    learning_rate: float = 2e-3
+    learning_rate: float = 1e-3
     clip: float | None = 1.0
 
     @property
@@ -46,15 +46,17 @@ class Recipe(NamedTuple):
         return not self.cell.startswith("residual") and self.activation != "normalized tanh"
 
 
+GATED = Recipe(learning_rate=5e-3)  # what cells without gates do not bear
 CELLS = {
     "tanh RNN": Recipe(),
     "ReLU RNN": Recipe(activation="relu"),
     "IRNN": Recipe("IRNN"),
-    "LSTM": Recipe("LSTM"),
-    "LSTM, chrono": Recipe("LSTM", chrono=True),
-    "GRU": Recipe("GRU"),
+    "orthogonal linear RNN": Recipe(activation="linear"),
+    "LSTM": GATED._replace(cell="LSTM"),
+    "LSTM, chrono": GATED._replace(cell="LSTM", chrono=True),
+    "GRU": GATED._replace(cell="GRU"),
 }
-PLAIN = Recipe(recurrent="uniform 1/√n", kernel="uniform 1/√n", clip=None)
+PLAIN = Recipe(recurrent="uniform 1/√n", kernel="uniform 1/√n", learning_rate=2e-3, clip=None)
 REMEDIES = {
     "none": PLAIN,
     "activation: ReLU": PLAIN._replace(activation="relu"),
@@ -66,11 +68,23 @@ REMEDIES = {
     "optimiser: SGD, momentum 0.9": PLAIN._replace(optimizer="SGD", learning_rate=0.01),
     "initialisation: orthogonal": PLAIN._replace(recurrent="orthogonal"),
     "initialisation: identity": PLAIN._replace(recurrent="identity"),
-    "smaller model: 16 units": PLAIN._replace(units=16),
+    "smaller model: 8 units": PLAIN._replace(units=8),
     "gating: GRU": PLAIN._replace(cell="GRU"),
     "gating: LSTM": PLAIN._replace(cell="LSTM"),
 }
 RECIPES = CELLS | REMEDIES
+
+
+def recipe_for(task: str, name: str) -> Recipe:
+    """The recipe of that name for "adding" or "copying".
+
+    To copy ten symbols is more to keep than one sum: twice the units, and twice the learning rate, as
+    there is an answer at every step.
+    """
+    recipe = RECIPES[name]
+    if task == "adding":
+        return recipe
+    return recipe._replace(units=2 * recipe.units, learning_rate=2 * recipe.learning_rate)
 
 
 def normalized_tanh(a: Any) -> Any:

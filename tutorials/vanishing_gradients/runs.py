@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 import keras
 
 from custom_layers.data import AddingProblem, CopyingProblem, MemoryTask
-from tutorials.vanishing_gradients.networks import RECIPES, network
+from tutorials.vanishing_gradients.networks import network, recipe_for
 
-BATCH, LOOK = 64, 100  # sequences in a batch, batches between two looks
+BATCH, LOOK = 32, 100  # sequences in a batch, batches between two looks
 SHARE = 0.1  # of the baseline's loss, below which a task is solved
-LIMITS = {"adding": 4000, "copying": 6000}  # batches, after which a run is given up
+LIMITS = {"adding": 2000, "copying": 6000}  # batches, after which a run is given up
 
 
 class Run(NamedTuple):
@@ -82,7 +82,7 @@ def learn(
     """
     keras.utils.set_random_seed(run.seed)
     task = task_of(run)
-    model = network(RECIPES[run.network], task)
+    model = network(recipe_for(run.task, run.network), task)
     until = UntilSolved(SHARE * task.baseline)
     begun = time.monotonic()
     model.fit(

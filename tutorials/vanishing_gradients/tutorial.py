@@ -49,7 +49,7 @@ from custom_layers.debugging.tables import read_log
 from tutorials import page
 from tutorials.vanishing_gradients import initializers, pictures
 from tutorials.vanishing_gradients.grid import REMEDIES_AT, STEPS, Grid
-from tutorials.vanishing_gradients.networks import CELLS, RECIPES, REMEDIES, network
+from tutorials.vanishing_gradients.networks import CELLS, REMEDIES, network, recipe_for
 from tutorials.vanishing_gradients.runs import BATCH, LIMITS, LOOK, SHARE, Run, learn
 
 PAGE = page.begin("vanishing_gradients", "Which networks learn to remember, and what helps them.")
@@ -174,7 +174,7 @@ def gradient_over_time(model, steps):
 
 def fresh(name, steps, seed=0, **options):
     keras.utils.set_random_seed(seed)
-    return network(RECIPES[name], AddingProblem(steps), **options)
+    return network(recipe_for("adding", name), AddingProblem(steps), **options)
 
 
 at_first = {name: gradient_over_time(fresh(name, FAR), FAR) for name in CELLS}
