@@ -250,6 +250,11 @@ def test_a_file_that_is_no_grid_is_named_in_one_line(tmp_path, capsys):
     assert "Move it away" in capsys.readouterr().err
 
 
+@pytest.fixture(autouse=True)
+def nothing_to_clear(monkeypatch):
+    monkeypatch.setattr(grid_module.keras.backend, "clear_session", lambda: None)
+
+
 def learner(done, interrupt_at=None):
     def learn(run):
         if len(done) == interrupt_at:
@@ -262,7 +267,7 @@ def learner(done, interrupt_at=None):
 
 def test_the_command_goes_on_where_it_was_ended(tmp_path, monkeypatch, capsys):
     path, done = tmp_path / "grid.json", []
-    command = ["--grid", str(path), "--only", "adding/10/LSTM", "--only", "adding/10/GRU"]
+    command = ["--grid", str(path), "--only", "adding/10/IRNN", "--only", "adding/10/GRU"]
     monkeypatch.setattr(grid_module, "learn", learner(done, interrupt_at=4))
     assert main(command) == 130
     assert sorted(Grid(path).outcomes) == sorted(done)
@@ -272,7 +277,7 @@ def test_the_command_goes_on_where_it_was_ended(tmp_path, monkeypatch, capsys):
     assert len(done) == len(set(done)) == 10
     assert "6 done now, 0 of 10 left" in capsys.readouterr().out
     assert main([*command, "--list"]) == 0
-    assert "adding/10/LSTM/3 solved after 300 batches" in capsys.readouterr().out
+    assert "adding/10/IRNN/3 solved after 300 batches" in capsys.readouterr().out
 
 
 def test_the_minutes_are_kept(tmp_path, monkeypatch):

@@ -33,13 +33,8 @@ def save_unrolled(
         axes.add_patch(patch)
         axes.text(x, y, text, ha="center", va="center", size=11)
 
-    def arrow(start: tuple[float, float], end: tuple[float, float], colour: str, bend: float = 0):
-        style = {
-            "arrowstyle": "-|>",
-            "color": colour,
-            "lw": 1.5,
-            "connectionstyle": f"arc3,rad={bend}",
-        }
+    def arrow(start: tuple[float, float], end: tuple[float, float], colour: str) -> None:
+        style = {"arrowstyle": "-|>", "color": colour, "lw": 1.5}
         axes.annotate("", end, start, arrowprops=style)
 
     x = -1.6  # the folded network

@@ -227,8 +227,15 @@ rate = 0.5
 two = dict(weights)
 one = {**weights, "b_x": weights["b_x"] + weights["b_h"], "b_h": np.zeros(units)}
 rates_of_one = {"b_x": 2 * rate, "b_h": 0.0}
+
+
+def gradients(w):
+    h, z = forward(x, w)
+    return backward(x, y, h, z, w)[0]
+
+
 for _ in range(10):
-    of_two, of_one = (backward(x, y, *forward(x, w), w)[0] for w in (two, one))
+    of_two, of_one = gradients(two), gradients(one)
     two = {name: w - rate * of_two[name] for name, w in two.items()}
     one = {name: w - rates_of_one.get(name, rate) * of_one[name] for name, w in one.items()}
 two_is_one_at_twice_the_rate = np.abs(forward(x, two)[1] - forward(x, one)[1]).max()

@@ -139,24 +139,23 @@ def network(recipe: Recipe, task: MemoryTask, layers: Any = custom_layers) -> ke
         task: adding is answered after the last step, copying at every step.
         layers: `custom_layers`; or `keras.layers`, for the cells that Keras has.
     """
-    adding = isinstance(task, AddingProblem)
-    features = 2 if adding else task.symbols + 2
-    outputs = 1 if adding else task.symbols + 1
+    loss: Any
+    if isinstance(task, AddingProblem):
+        features, outputs, every_step = 2, 1, False
+        loss = keras.losses.MeanSquaredError()
+    else:
+        features, outputs, every_step = task.symbols + 2, task.symbols + 1, True
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model = keras.Sequential(
         [
             keras.Input((task.steps, features)),
-            *recurrent_layers(recipe, task.steps, return_sequences=not adding, layers=layers),
+            *recurrent_layers(recipe, task.steps, return_sequences=every_step, layers=layers),
             layers.Dense(outputs, name="answer"),
         ]
     )
     momentum = {"momentum": 0.9} if recipe.optimizer == "SGD" else {}
     optimizer = getattr(keras.optimizers, recipe.optimizer)(
         recipe.learning_rate, global_clipnorm=recipe.clip, **momentum
-    )
-    loss = (
-        keras.losses.MeanSquaredError()
-        if adding
-        else keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     )
     model.compile(optimizer, loss, jit_compile=True)
     return model

@@ -7,6 +7,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 
 from tutorials.vanishing_gradients.grid import SEEDS, Grid
 from tutorials.vanishing_gradients.initializers import Passage
@@ -74,8 +75,9 @@ def save_passages(
         panels[0, column].set_title(f"f = {activation}: size of h, on the way forward")
         panels[1, column].set_title(f"f = {activation}: |dL/dh|, on the way back")
         panels[1, column].set_xlabel(way)
+        panels[1, column].xaxis.set_major_locator(MaxNLocator(integer=True))
         for row in range(2):
-            panels[row, column].set_ylim(1e-8, 1e8)
+            panels[row, column].set_ylim(1e-9, 1e3)
             panels[row, column].grid(alpha=0.3)
     panels[0, 0].set_ylabel("root mean square (the first input: 1)")
     panels[1, 0].set_ylabel(f"norm, as a share of the last {way}'s")
@@ -119,6 +121,7 @@ def save_losses(
     axes.axhline(solved, color="0.4", linestyle=":", label="solved, below this")
     axes.set_xlabel("batches of training")
     axes.set_ylabel("mean squared error")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_title("Adding two numbers: who finds out which")
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
@@ -166,9 +169,9 @@ def save_remedies(grid: Grid, task: str, steps: int, remedies: Sequence[str], pa
             else:
                 axes.plot(outcome.solved_at, height, "o", color="C2")
         if not found:
-            axes.text(limit, row, "not run yet", ha="right", va="center", size=9, color="0.4")
+            axes.text(300, row, "not run yet", va="center", size=9, color="0.4")
     axes.axvline(limit, color="0.5", linestyle=":")
-    axes.set_xscale("log")
+    axes.set_xlim(0, 1.2 * limit)
     axes.set_yticks(range(len(remedies)), list(remedies))
     axes.set_ylim(len(remedies) - 0.5, -0.5)
     axes.set_xlabel("batches until solved; a cross: given up")

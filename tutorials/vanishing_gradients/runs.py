@@ -90,6 +90,7 @@ def learn(
         steps_per_epoch=LOOK,
         epochs=math.ceil((LIMITS[run.task] if limit is None else limit) / LOOK),
         callbacks=[until, *callbacks],
+        shuffle=False,
         verbose=0,
     )
     batches = LOOK * len(until.losses)
