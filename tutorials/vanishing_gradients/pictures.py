@@ -163,7 +163,7 @@ def save_remedies(grid: Grid, task: str, steps: int, remedies: Sequence[str], pa
         outcomes = [grid.outcomes.get(f"{task}/{steps}/{name}/{seed}") for seed in SEEDS]
         found = [outcome for outcome in outcomes if outcome is not None]
         for number, outcome in enumerate(found):
-            height = row + 0.12 * (number - (len(found) - 1) / 2)
+            height = row + 0.15 * (number - (len(found) - 1) / 2)
             if outcome.solved_at is None:
                 axes.plot(1.12 * limit, height, "x", color="C3")
             else:

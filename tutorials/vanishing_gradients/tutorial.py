@@ -76,8 +76,8 @@ tf.get_logger().setLevel("ERROR")  # many networks: functions are traced anew
 # Measured, on networks of linear layers:
 
 # %%
-LENGTH = 20 if PAGE.fast else 60
-WIDTH = 64 if PAGE.fast else 128
+LENGTH = 16 if PAGE.fast else 60
+WIDTH = 48 if PAGE.fast else 128
 factors = {}
 for name in initializers.NAMES:
     passage = initializers.over_depth(name, "linear", WIDTH, LENGTH)
@@ -170,7 +170,7 @@ PAGE.show(pictures.save_tasks(*example, PAGE.out / "tasks.png"))
 # for its cell, $|dL/dc_t|$: that is its long way.
 
 # %%
-FAR = 50 if PAGE.fast else 200
+FAR = 25 if PAGE.fast else 200
 LIVE = 10 if PAGE.fast else 50  # steps of the task that is trained here
 LIVE_LIMIT = 200 if PAGE.fast else None
 
@@ -379,7 +379,9 @@ def check():
         np.testing.assert_allclose(found, np.sqrt(n_v), rtol=0.05, err_msg=name)
     assert 0.1 < deep["He", "relu"].activations[-1] < 10, "He keeps ReLU layers alive"
     assert 0.1 < deep["He", "relu"].gradients[0] < 10
-    assert all(passages["uniform 1/√n", "tanh"].gradients[0] < 1e-3 for passages in (deep, long))
+    assert all(
+        passages["uniform 1/√n", "tanh"].gradients[0] < 0.7**LENGTH for passages in (deep, long)
+    )
     kept, forgot = long["identity", "relu"], long["orthogonal", "relu"]
     assert np.ptp(kept.activations) < 1e-12, "over time, ReLU keeps the identity..."
     assert forgot.activations[-1] < 0.05 * kept.activations[-1], "... and nothing else"
@@ -389,7 +391,7 @@ def check():
     shares = {name: norms[0] / norms[-1] for name, norms in at_first.items()}
     assert abs(shares["orthogonal linear RNN"] - 1) < 1e-3, "a linear orthogonal U keeps all"
     assert shares["IRNN"] > 0.1
-    assert shares["GRU"] == min(shares.values()) < 1e-8, "the GRU begins by forgetting"
+    assert shares["GRU"] == min(shares.values()) < 0.8**FAR, "the GRU begins by forgetting"
     assert twins_apart <= 1e-5, "our layers train as Keras's do"
     assert ratios["GRU"][-1] > 10 * ratios["GRU"][0], "training opens the GRU's way back"
     if PAGE.fast:  # 200 batches of 10 steps: on the way there
