@@ -4,6 +4,8 @@ from typing import Any
 
 import keras
 
+import custom_layers
+
 
 def build(layers: Any, units: int, learning_rate: float) -> keras.Model:
     """An Elman network with a logit at every step, compiled.
@@ -23,5 +25,15 @@ def build(layers: Any, units: int, learning_rate: float) -> keras.Model:
         ]
     )
     loss = keras.losses.BinaryCrossentropy(from_logits=True, dtype="float64")
+    model.compile(keras.optimizers.Adam(learning_rate), loss, jit_compile=False)
+    return model
+
+
+def build_without_loop(units: int, learning_rate: float) -> keras.Model:
+    """The same without a memory: at every step a layer that reads this input alone; float32."""
+    model = keras.Sequential(
+        [custom_layers.Dense(units, activation="tanh"), custom_layers.Dense(1)]
+    )
+    loss = keras.losses.BinaryCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(learning_rate), loss, jit_compile=False)
     return model

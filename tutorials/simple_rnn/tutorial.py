@@ -13,13 +13,11 @@
 # %% [markdown]
 # # The simple recurrent network
 #
-# A network that reads a sequence needs one thing that other networks do not have: a way to keep what
-# it has read. Jeffrey Elman's is the simplest there is. The hidden layer reads, beside the input, **its
-# own values of the step before**.
+# A network that reads a sequence needs a way to keep what it has read. Jeffrey Elman's is the simplest
+# there is: the hidden layer reads, beside the input, **its own values of the step before**.
 #
-# On this page we write that network down, unroll it, find the gradient of every weight and bias by
-# hand, and check each of their numbers. We answer why some books give the network two biases and Keras
-# gives it one. Then we train it with `fit` on the task that Elman began with.
+# We write that network down, unroll it, find the gradient of every weight and bias by hand, and check
+# each number. We answer why some books give it two biases and Keras one. Then we train it with `fit`.
 #
 # The chain rule through long sequences, LSTM, GRU and truncation have a page of their own,
 # [`backpropagation_through_time`](../backpropagation_through_time/tutorial.ipynb). What becomes of
@@ -47,7 +45,8 @@ from custom_layers.debugging.tables import read_log
 from tutorials import page
 from tutorials.simple_rnn import pictures
 from tutorials.simple_rnn.central_differences import central_differences
-from tutorials.simple_rnn.model import build
+from tutorials.simple_rnn.layer_gradients import layer_gradients
+from tutorials.simple_rnn.model import build, build_without_loop
 from tutorials.simple_rnn.temporal_xor import best_loss, draw_bits, is_third
 
 PAGE = page.begin("simple_rnn", "An Elman network: unrolled, differentiated by hand, and trained.")
@@ -168,14 +167,9 @@ def backward(x, y, h, z, w):
 
 
 by_hand, norms = backward(x, y, h, z, weights)
-PAGE.show(
-    pictures.save_unrolled(
-        [state[0] for state in h],
-        norms,
-        [float(np.linalg.norm(own["U"])) for own in by_copy],
-        PAGE.out / "unrolled.png",
-    )
-)
+of_copies = [float(np.linalg.norm(own["U"])) for own in by_copy]
+first = [state[0] for state in h]
+PAGE.show(pictures.save_unrolled(first, norms, of_copies, PAGE.out / "unrolled.png"))
 
 # %% [markdown]
 # Left the network with its loop, right the same network unrolled. The little squares are the states of
@@ -199,6 +193,7 @@ def apart(own, other):
 
 checked = sum(array.size for array in weights.values())
 print(f"{checked} numbers     tape   differences")
+tape_apart = max(apart(gradient, by_tape[name]) for name, gradient in by_hand.items())
 for name, gradient in by_hand.items():
     print(f"d{name:4} {gradient.size:4} {apart(gradient, by_tape[name]):12.1e}", end="")
     print(f" {apart(gradient, by_difference[name]):12.1e}")
@@ -267,27 +262,12 @@ print("db_x and db_h of the GRU differ by", {k: f"{v:.1e}" for k, v in gru_apart
 
 
 # %%
-def gradients_of_layer(layers, **options):
-    """By the name of a weight, of the network (1) to (4) made of layers."""
-    elman = layers.SimpleRNN(units, return_sequences=True, dtype="float64", **options)
-    logit = layers.Dense(1, dtype="float64")
-    logit(elman(x))
-    elman.set_weights([weights["W"], weights["U"], weights["b_x"] + weights["b_h"]])
-    logit.set_weights([weights["V"], weights["c"]])
-    variables = [v.value for layer in (elman, logit) for v in layer.trainable_variables]
-    with tf.GradientTape() as tape:
-        z = logit(elman(x))
-        loss = tf.reduce_mean(tf.nn.softplus(z) - y * z)
-    found = tape.gradient(loss, variables)
-    return dict(zip(("W", "U", "b", "V", "c"), (g.numpy() for g in found), strict=True))
-
-
 expected = {**by_hand, "b": by_hand["b_h"]}
 layers_apart = {}
 for name, found in {
-    "custom_layers, bptt": gradients_of_layer(custom_layers, gradient="bptt"),
-    "custom_layers, autodiff": gradients_of_layer(custom_layers),
-    "keras.layers": gradients_of_layer(keras.layers),
+    "custom_layers, bptt": layer_gradients(custom_layers, x, y, weights, gradient="bptt"),
+    "custom_layers, autodiff": layer_gradients(custom_layers, x, y, weights),
+    "keras.layers": layer_gradients(keras.layers, x, y, weights),
 }.items():
     layers_apart[name] = max(apart(g, expected[weight]) for weight, g in found.items())
     print(f"{name:24} largest difference from our own: {layers_apart[name]:.1e}")
@@ -340,17 +320,11 @@ weights_apart = apart(*trained)
 print(f"largest difference of two losses {losses_apart:.1e}, of the weights {weights_apart:.1e}")
 
 # %% [markdown]
-# Is memory needed? The same network without the loop, a layer that reads this bit alone, can do no
-# better than not to know:
+# The same network without the loop reads this bit alone, and can do no better than not to know:
 
 # %%
 keras.utils.set_random_seed(0)
-without = keras.Sequential([custom_layers.Dense(UNITS, activation="tanh"), custom_layers.Dense(1)])
-without.compile(
-    keras.optimizers.Adam(RATE),
-    keras.losses.BinaryCrossentropy(from_logits=True),
-    jit_compile=False,
-)
+without = build_without_loop(UNITS, RATE)
 no_loop = without.fit(bits, next_bits, BATCH, 5, shuffle=False, verbose=0).history["loss"][-1]
 print(f"without the loop: {no_loop:.4f}")
 
@@ -363,13 +337,11 @@ z = models["custom_layers"].predict(unseen, batch_size=512, verbose=0)
 by_step = np.mean(np.logaddexp(0, z) - unseen_next * z, axis=(0, 2))  # (4), step by step
 third = is_third(TRIPLES)
 right = float(np.mean(((z > 0) == unseen_next)[:, third]))
-log = read_log(PAGE.out / "log")
-of_weights = log.scalars.query("measure == 'gradient_norm' and tag.str.startswith('elman')")
-watched = {
-    str(name): frame["value"].tolist()
-    for name, frame in of_weights.groupby("quantity")
-    if name in {"kernel", "recurrent_kernel", "bias"}
-}
+scalars = read_log(PAGE.out / "log").scalars.query("tag.str.startswith('elman')")
+norms_of = scalars.query(
+    "measure == 'gradient_norm' and quantity in ['kernel', 'recurrent_kernel', 'bias']"
+)
+watched = {str(name): frame["value"].tolist() for name, frame in norms_of.groupby("quantity")}
 print(f"third bits said right: {right:.1%}; weights watched: {', '.join(watched)}")
 picture = pictures.save_learnt(
     losses, best, by_step, third, watched, EVERY, PAGE.out / "picture.png"
@@ -379,11 +351,6 @@ PAGE.show(picture)
 # %% [markdown]
 # The middle picture is Elman's own: the loss falls at every third bit, and nowhere else. The network
 # was never told that bits come in threes.
-#
-# The inspector also wrote $|dL/dh_t|$ of every step (`elman/h/gradient_norm_by_step`). To look at all
-# its charts:
-#
-#     tensorboard --logdir <the folder that --out names>/log
 #
 # A memory of two steps is what the plain network is good at. When it has to be two hundred, other
 # things happen: [`vanishing_gradients`](../vanishing_gradients/tutorial.ipynb).
@@ -421,9 +388,7 @@ PAGE.report(
     "Every gradient of an Elman network, by hand, is that of the tape and of the layers; and the "
     "network learns exclusive or over time, nearly as well as can be.",
     {
-        f"gradients by hand and by tape, {checked} numbers, differ by": max(
-            apart(gradient, by_tape[name]) for name, gradient in by_hand.items()
-        ),
+        f"gradients by hand and by tape, {checked} numbers, differ by": tape_apart,
         "losses of keras.layers and custom_layers in fit differ by": losses_apart,
         "weights after that differ by": weights_apart,
         "loss in nats a bit": losses["custom_layers"][-1],

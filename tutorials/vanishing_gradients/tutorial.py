@@ -25,9 +25,8 @@
 # the same factor again and again. A factor of 0.9 leaves $10^{-9}$ of a gradient after 200 steps,
 # one of 1.1 makes it $10^8$ times as large.
 #
-# Here we look at four things: what the **initializer** makes of that factor; two **tasks** that
-# nothing but a long memory can solve; which **networks** solve them, and from which length on they
-# do not; and each of the well-known **remedies** by itself.
+# Four things: what the **initializer** makes of that factor; two **tasks** that only a long memory can
+# solve; which **networks** solve them; and each of the well-known **remedies** by itself.
 
 # %%
 import importlib.util
@@ -45,12 +44,12 @@ import numpy as np
 import tensorflow as tf
 
 from custom_layers.data import AddingProblem, CopyingProblem
-from custom_layers.debugging import GradientInspector, record
-from custom_layers.debugging.tables import read_log
+from custom_layers.debugging import GradientInspector
 from tutorials import page
 from tutorials.vanishing_gradients import initializers, pictures
+from tutorials.vanishing_gradients.arriving import fresh, gradient_over_time, vanishing_ratios
 from tutorials.vanishing_gradients.grid import REMEDIES_AT, STEPS, Grid
-from tutorials.vanishing_gradients.networks import CELLS, REMEDIES, network, recipe_for
+from tutorials.vanishing_gradients.networks import CELLS, REMEDIES
 from tutorials.vanishing_gradients.runs import BATCH, LIMITS, LOOK, SHARE, Run, learn
 
 PAGE = page.begin("vanishing_gradients", "Which networks learn to remember, and what helps them.")
@@ -102,11 +101,10 @@ deep, long = (
 PAGE.show(pictures.save_passages(deep, ACTIVATIONS, "layer", PAGE.out / "depth.png"))
 
 # %% [markdown]
-# Above: do activations stay alive on the way forward? Below: do gradients on the way back? For ReLU
-# both do with He, and with the identity, which lets pass what was not cut off at the first layer.
-# For tanh Glorot and orthogonal are near: the slope of a tanh is below 1, and so something is lost
-# at every layer. The uniform one of the lecture notes loses more than four tenths at every layer,
-# whatever the activation.
+# Above the way forward, below the way back. For ReLU both stay alive with He, and with the identity,
+# which lets pass what was not cut off at the first layer. For tanh Glorot and orthogonal are near: its
+# slope is below 1, and something is lost at every layer. The uniform one of the lecture notes loses
+# more than four tenths at every layer, whatever the activation.
 #
 # And over time, where it is the same matrix again and again:
 
@@ -147,8 +145,7 @@ example = (adding_x[0], adding_y[0]), (copying_x[0], copying_y[0])
 PAGE.show(pictures.save_tasks(*example, PAGE.out / "tasks.png"))
 
 # %% [markdown]
-# Both are short to state, and cannot be solved by half: there is nothing to see near the answer. We
-# call a task **solved** when the loss is below a tenth of the baseline. The data have no end
+# We call a task **solved** when the loss is below a tenth of the baseline. The data have no end
 # (`AddingProblem(50).batches(32, seed=0)`), every batch is new, and so the loss of training is the
 # loss on sequences never seen.
 #
@@ -173,23 +170,6 @@ PAGE.show(pictures.save_tasks(*example, PAGE.out / "tasks.png"))
 FAR = 25 if PAGE.fast else 200
 LIVE = 10 if PAGE.fast else 50  # steps of the task that is trained here
 LIVE_LIMIT = 200 if PAGE.fast else None
-
-
-def gradient_over_time(model, steps):
-    """|dL/dh_t|, or |dL/dc_t| where there is a c; (steps,)."""
-    inputs, answers = AddingProblem(steps).draw(BATCH, seed=1)
-    with record(model, outputs=False) as trace, tf.GradientTape() as tape:
-        loss = tf.reduce_mean((model(inputs) - answers) ** 2)
-    norms = trace.gradient_norms(tape, loss)
-    state = "memory/c" if "memory/c" in norms else "memory/h"
-    return np.asarray(norms[state], "float64")
-
-
-def fresh(name, steps, seed=0, **options):
-    keras.utils.set_random_seed(seed)
-    return network(recipe_for("adding", name), AddingProblem(steps), **options)
-
-
 at_first = {name: gradient_over_time(fresh(name, FAR), FAR) for name in CELLS}
 for name, norms in at_first.items():
     print(f"{name:21} gradient at step 1, as a share of step {FAR}'s: {norms[0] / norms[-1]:.1e}")
@@ -208,9 +188,8 @@ PAGE.show(pictures.save_gradients_over_time({title: at_first}, PAGE.out / "at_fi
 #
 # ## 4. A small part, live
 #
-# The adding problem with `fit`, one seed each. First, that our layers train as Keras's do: the LSTM
-# from `keras.layers` and from `custom_layers`, from the same weights on the same batches. Ours
-# differentiates by its own back-propagation through time (`gradient="bptt"`).
+# First, that our layers train as Keras's do: the LSTM of both, from the same weights on the same
+# batches. Ours differentiates by its own back-propagation through time (`gradient="bptt"`).
 
 # %%
 twins = {
@@ -246,29 +225,18 @@ for name in RACE:
     end = f"solved after {told} batches" if told else f"not solved in {outcomes[name].batches}"
     print(f"{name:12} loss {outcomes[name].loss:.4f}, {end}")
 baseline = AddingProblem(LIVE).baseline
-PAGE.show(
-    pictures.save_losses(
-        {name: outcome.losses for name, outcome in outcomes.items()},
-        LOOK,
-        baseline,
-        SHARE * baseline,
-        PAGE.out / "losses.png",
-    )
-)
+lines = {name: outcome.losses for name, outcome in outcomes.items()}
+path = PAGE.out / "losses.png"
+PAGE.show(pictures.save_losses(lines, LOOK, baseline, SHARE * baseline, path))
 
 # %% [markdown]
 # How much gradient arrives now? And what the inspector wrote: the **vanishing ratio**,
 # $|dL/dh_1| / |dL/dh_T|$, at each look. In the GRU, training has opened the way back.
 
 # %%
-ratios = {}
-for name, folder in logs.items():
-    scalars = read_log(folder).scalars
-    ratio = scalars.query("measure == 'vanishing_ratio' and layer == 'memory'")["value"]
-    ratios[name] = ratio.tolist()
-    print(
-        f"{name:9} vanishing ratio {ratios[name][0]:.1e} at first, {ratios[name][-1]:.1e} at last"
-    )
+ratios = {name: vanishing_ratios(folder) for name, folder in logs.items()}
+for name, seen in ratios.items():
+    print(f"{name:9} vanishing ratio {seen[0]:.1e} at first, {seen[-1]:.1e} at last")
 panels = {"Before training": before, "After training": after}
 PAGE.show(pictures.save_gradients_over_time(panels, PAGE.out / "before_and_after.png"))
 
@@ -277,11 +245,9 @@ PAGE.show(pictures.save_gradients_over_time(panels, PAGE.out / "before_and_after
 #
 # Two tasks, four lengths, seven networks, five seeds: hours on two cores. They lie in `grid.json`,
 # each with the number of batches that it took. This continues it, in any portions, the most telling
-# runs first, and keeps what is done when it is ended:
+# runs first, and keeps what is done when it is ended; what is not there yet is shown as such:
 #
 #     python -m tutorials.vanishing_gradients.grid --minutes 60
-#
-# What is not there yet is shown as such.
 
 # %%
 grid = Grid()
@@ -338,15 +304,11 @@ print(f"the best linear function: {best_linear:.4f}, by (4) {1 / 6 - 1 / 30:.4f}
 # | gating | LSTM, GRU | all of it: the factor is learnt |
 
 # %%
-remedies_task, remedies_steps = REMEDIES_AT
-print(f"{remedies_task} over {remedies_steps} steps")
+print("{} over {} steps".format(*REMEDIES_AT))
 for name in REMEDIES:
-    print(f"  {name:44} {grid.summary(remedies_task, remedies_steps, name)}")
-PAGE.show(
-    pictures.save_remedies(
-        grid, remedies_task, remedies_steps, list(REMEDIES), PAGE.out / "remedies.png"
-    )
-)
+    print(f"  {name:44} {grid.summary(*REMEDIES_AT, name)}")
+path = PAGE.out / "remedies.png"
+PAGE.show(pictures.save_remedies(grid, *REMEDIES_AT, list(REMEDIES), path))
 
 # %% [markdown]
 # A dot is a seed that solved it, a cross one that did not in 2,000 batches. What is recorded so far
@@ -364,9 +326,8 @@ PAGE.show(
 # - **The one within a step**, and **normalisation**, are for depth. The path through time stays as it
 #   was. A **smaller** network has the same path, too.
 #
-# That is no verdict on them. They add up (IRNN is ReLU and an initialisation), and in deep networks
-# they do what they were made for. It says that a cause has to be named before a remedy is chosen: here
-# it is the factor from step to step, and the cure is to let the network learn it.
+# That is no verdict on them: they add up (IRNN is ReLU and an initialisation), and do in deep networks
+# what they were made for. Here the cause is the factor from step to step, and the cure to learn it.
 #
 # ## What has been claimed
 #
