@@ -10,6 +10,7 @@ import pytest
 import custom_layers
 from tutorials.simple_rnn import pictures
 from tutorials.simple_rnn.central_differences import central_differences
+from tutorials.simple_rnn.layer_gradients import layer_gradients
 from tutorials.simple_rnn.model import build
 from tutorials.simple_rnn.temporal_xor import best_loss, draw_bits, is_third
 
@@ -71,6 +72,29 @@ def test_the_model_is_the_same_from_either_library():
     z = np.asarray(one)
     entropy = np.mean(np.log1p(np.exp(z)) - y * z)
     assert models[0].evaluate(x, y, verbose=0) == pytest.approx(entropy, rel=1e-5)
+
+
+@pytest.mark.parametrize("options", [{}, {"gradient": "bptt"}], ids=str)
+def test_gradients_of_the_layers_are_those_of_central_differences(options):
+    rng = np.random.default_rng(1)
+    shapes = {"W": (2, 3), "U": (3, 3), "b_x": (3,), "b_h": (3,), "V": (3, 1), "c": (1,)}
+    weights = {name: rng.standard_normal(shape) for name, shape in shapes.items()}
+    x, y = rng.standard_normal((2, 4, 2)), rng.integers(0, 2, (2, 4, 1)).astype(float)
+
+    def loss(w):
+        h, total = np.zeros((2, 3)), 0.0
+        for t in range(4):
+            h = np.tanh(x[:, t] @ w["W"] + w["b_x"] + h @ w["U"] + w["b_h"])
+            z = h @ w["V"] + w["c"]
+            total += np.sum(np.log1p(np.exp(z)) - y[:, t] * z)
+        return total / y.size
+
+    expected = central_differences(loss, weights)
+    found = layer_gradients(custom_layers, x, y, weights, **options)
+    np.testing.assert_allclose(expected["b_x"], expected["b_h"], atol=1e-9)
+    for name in ("W", "U", "V", "c"):
+        np.testing.assert_allclose(found[name], expected[name], atol=1e-9, err_msg=name)
+    np.testing.assert_allclose(found["b"], expected["b_x"], atol=1e-9)
 
 
 def test_pictures_are_drawn_of_any_number_of_steps(tmp_path):
