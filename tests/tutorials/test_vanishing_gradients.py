@@ -177,6 +177,13 @@ def short(monkeypatch):
     monkeypatch.setattr(runs, "LOOK", 3)
     monkeypatch.setattr(runs, "BATCH", 4)
 
+    def without_xla(recipe, task):
+        model = network(recipe, task)
+        model.jit_compile = False  # a few batches are not worth its compilation
+        return model
+
+    monkeypatch.setattr(runs, "network", without_xla)
+
 
 def test_a_run_depends_on_its_seed_alone_and_ends_at_its_limit(short):
     losses = [runs.learn(Run("adding", 3, "none", seed), limit=7)[0].losses for seed in (1, 1, 2)]
