@@ -8,6 +8,7 @@ from custom_layers.data.generated_series import generated_series
 from custom_layers.data.held_out_split import split_pairs
 from custom_layers.data.idx_images import Images, read_images
 from custom_layers.data.length_buckets import length_buckets
+from custom_layers.data.memory_tasks import AddingProblem, CopyingProblem, MemoryTask
 from custom_layers.data.moving_digits import Films, moving_digits
 from custom_layers.data.pair_file import read_pair_file
 from custom_layers.data.parallel_corpus import SentencePairs
@@ -20,10 +21,13 @@ from custom_layers.data.time_windows import Parts, Windows, split_in_time, windo
 from custom_layers.data.translate_folder import read_translate_folder
 
 __all__ = [
+    "AddingProblem",
     "CharacterVocabulary",
+    "CopyingProblem",
     "DataError",
     "Films",
     "Images",
+    "MemoryTask",
     "Parts",
     "SentencePairs",
     "Series",

@@ -1,0 +1,1 @@
+"""Why gradients vanish, on which tasks one sees it, and what helps."""
