@@ -34,6 +34,11 @@ class Articles(NamedTuple):
     words: int
     texts: list[str]
 
+    @property
+    def task(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """x, y and `sample_weight` for `fit`: 1 where an article is asked for, float32."""
+        return self.x, self.y, (self.y > 0).astype("float32")
+
     def part(self, first: int, last: int | None) -> "Articles":
         """The sentences from `first` to before `last`."""
         chosen = slice(first, last)

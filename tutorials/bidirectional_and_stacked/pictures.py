@@ -56,7 +56,7 @@ def save_accuracy(
 def save_gradients(
     at_start: Mapping[str, Sequence[float]], training: Mapping[str, np.ndarray], path: Path
 ) -> Path:
-    """Left: the gradient by each cell's kernel at the start, of a deep stack. Right: over a training.
+    """Left: the gradient by each cell's bias at the start, of a deep stack. Right: over a training.
 
     Args:
         at_start: by the name of a stack, a norm for each cell from the input upwards.
@@ -74,7 +74,7 @@ def save_gradients(
     right.set_title("Over a training, three cells")
     right.set_xlabel("training step")
     for axes in (left, right):
-        axes.set_ylabel("norm of the gradient by W")
+        axes.set_ylabel("norm of the gradient by b")
         axes.grid(alpha=0.3)
         axes.legend(fontsize="small")
     return _saved(figure, path)

@@ -1,4 +1,4 @@
-"""A reader of sentences: an embedding, an LSTM, and the odds that it was a question."""
+"""A reader of sentences: an embedding, an LSTM or a mean, and the odds that it was a question."""
 
 from typing import Any
 
@@ -9,18 +9,22 @@ import tensorflow as tf
 WORD_WIDTH, WIDTH = 64, 128
 
 
-def reader(layers: Any, words: int, masked: bool) -> keras.Model:
+def reader(layers: Any, words: int, masked: bool, summary: str = "LSTM") -> keras.Model:
     """A compiled model from word numbers (batch, steps) to a logit (batch, 1).
 
     Args:
         layers: `keras.layers` or `custom_layers`.
         words: how many different numbers there are.
-        masked: whether the embedding makes a mask of the zeros, and the LSTM so leaves them out.
+        masked: whether the embedding makes a mask of the zeros, and the summary so leaves them out.
+        summary: of the words: "LSTM", its last state; or "mean", `GlobalAveragePooling1D`.
     """
     rows = keras.Input((None,), dtype="int64")
     embedded = layers.Embedding(words, WORD_WIDTH, mask_zero=masked, name="embedding")(rows)
-    state = layers.LSTM(WIDTH, name="lstm")(embedded)
-    model = keras.Model(rows, layers.Dense(1, name="answer")(state))
+    if summary == "LSTM":
+        read = layers.LSTM(WIDTH, name="lstm")(embedded)
+    else:
+        read = layers.GlobalAveragePooling1D(name="mean")(embedded)
+    model = keras.Model(rows, layers.Dense(1, name="answer")(read))
     model.compile(
         keras.optimizers.Adam(3e-3),
         keras.losses.BinaryCrossentropy(from_logits=True),

@@ -10,7 +10,7 @@ import numpy as np
 
 def save_effect(
     padding: Sequence[int],
-    questions: Mapping[str, np.ndarray],
+    moved: Mapping[str, Sequence[float]],
     accuracy: Mapping[str, Sequence[float]],
     path: Path,
 ) -> Path:
@@ -18,27 +18,27 @@ def save_effect(
 
     Args:
         padding: zeros behind a sentence, across.
-        questions: by the name of a network, the probabilities (sentences, len(padding)) that it gives
-            to sentences all of which are questions.
+        moved: by the name of a network, how far its probabilities move on average, compared with those
+            without padding.
         accuracy: likewise, the share of sentences that it judges rightly.
     """
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
-    for number, (name, probabilities) in enumerate(questions.items()):
-        for row, line in enumerate(probabilities):
-            label = name if row == 0 else None
-            left.plot(padding, line, color=f"C{number}", alpha=0.7, label=label)
-    left.set_title("The same questions, more and more padding")
-    left.set_ylabel("probability of a question")
-    left.set_ylim(-0.03, 1.03)
-    for number, (name, shares) in enumerate(accuracy.items()):
-        right.plot(padding, shares, "o-", color=f"C{number}", label=name)
-    right.set_title("Only a mask makes padding harmless")
-    right.set_ylabel("share judged rightly")
-    right.set_ylim(0.45, 1.02)
-    for axes in (left, right):
+    figure, panels = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
+    for axes, values, label in (
+        (panels[0], moved, "mean change of a probability"),
+        (panels[1], accuracy, "share judged rightly"),
+    ):
+        for name, line in values.items():
+            summary, _, mask = name.partition(", ")
+            color = {"masked": "C0", "never a mask": "C1", "mask lost": "C3"}[mask]
+            style = "o-" if summary == "LSTM" else "s--"
+            axes.plot(padding, line, style, color=color, label=name, markersize=5)
         axes.set_xlabel("padded steps behind each sentence")
+        axes.set_ylabel(label)
         axes.grid(alpha=0.3)
-        axes.legend(loc="lower left")
+    panels[0].set_title("With a mask nothing moves")
+    panels[1].set_title("Without one, answers depend on the padding")
+    panels[1].set_ylim(0.45, 1.02)
+    panels[0].legend(fontsize="small")
     return _saved(figure, path)
 
 

@@ -179,68 +179,74 @@ print(f"all words wrong: accuracy {flattered:.0%} over all cells, {honest:.0%} o
 # ## 4. Training under a mask
 #
 # A small network reads English sentences without their marks, and says whether each was a question.
-# The first words tell, and the answer is asked for at the end: the LSTM has to carry it there. The
-# same network from `keras.layers` and from `custom_layers`, from the same weights, with the same
-# batches; and one whose embedding makes no mask, trained on the same batches too.
+# It sums up a sentence in the last state of an LSTM, or simply in the mean of its words' vectors.
+# Each from `keras.layers` and from `custom_layers`, from the same weights, with the same batches;
+# and one whose embedding makes no mask, with the same batches too.
 
 # %%
-EPOCHS, BATCH = (2, 50) if PAGE.fast else (3, 100)
+EPOCHS, BATCH = (2, 50) if PAGE.fast else (4, 100)
 held_out = len(questions.labels) // 5
 train_rows, train_labels = questions.rows[held_out:], questions.labels[held_out:]
 batches = cost.two_ways(train_rows, train_labels, BATCH, seed=0)
-keras.utils.set_random_seed(0)
-readers = {
-    "Keras, masked": reader(keras.layers, questions.words, masked=True),
-    "ours, masked": reader(custom_layers, questions.words, masked=True),
-    "ours, no mask": reader(custom_layers, questions.words, masked=False),
-}
-start = readers["Keras, masked"].get_weights()
 probe = next(iter(batches.by_length))
-histories = {}
-for name, model in readers.items():
-    model.set_weights(start)
-    looks = (
-        [GradientInspector(PAGE.out / "logs", probe, every=50)] if name == "ours, masked" else []
-    )
-    each = keras.callbacks.LambdaCallback(
-        on_train_batch_end=lambda batch, logs, name=name: histories[name].append(logs["loss"])
-    )
-    histories[name] = []
-    model.fit(batches.by_length, epochs=EPOCHS, shuffle=False, verbose=2, callbacks=[each, *looks])
-columns = [np.array(histories[name]) for name in ("Keras, masked", "ours, masked")]
-columns_apart = float(np.abs(columns[0] - columns[1]).max())
-print(f"losses of the two columns differ by at most {columns_apart:.1e}")
+readers, losses_of = {}, {}
+for summary in ("LSTM", "mean"):
+    start = None
+    for name, layers, masked in (
+        ("masked, Keras", keras.layers, True),
+        ("masked", custom_layers, True),
+        ("never a mask", custom_layers, False),
+    ):
+        keras.utils.set_random_seed(0)
+        model = readers[f"{summary}, {name}"] = reader(layers, questions.words, masked, summary)
+        start = start or model.get_weights()
+        model.set_weights(start)
+        looks = []
+        if (summary, name) == ("LSTM", "masked"):
+            looks = [GradientInspector(PAGE.out / "logs", probe, every=50)]
+        history = model.fit(
+            batches.by_length, epochs=EPOCHS, shuffle=False, verbose=0, callbacks=looks
+        ).history
+        losses_of[f"{summary}, {name}"] = np.array(history["loss"])
+        print(
+            f"{summary + ', ' + name:20} loss by epoch {losses_of[f'{summary}, {name}'].round(4)}"
+        )
+columns_apart = max(
+    float(np.abs(losses_of[f"{summary}, masked"] - losses_of[f"{summary}, masked, Keras"]).max())
+    for summary in ("LSTM", "mean")
+)
+print(f"the losses of the two columns differ by at most {columns_apart:.1e}")
 
 # %% [markdown]
 # ## 5. The same sentence in other company
 #
-# How much padding a sentence gets depends on its neighbours in the batch. Its answer must not. We ask
-# about sentences that no network has seen, each with 0, 2, 5, ... zeros behind it. A third network has
-# the weights of the masked one and has lost its mask, as happens when a layer in between drops it, or
-# when a model is written anew for serving.
+# How much padding a sentence gets depends on its neighbours in the batch. Its answer must not. We
+# ask about sentences that no network has seen, each with 0, 2, 5, ... zeros behind it. "Mask lost"
+# has the weights of the masked network and no mask any more, as happens when a layer in between
+# drops it, or when a model is written anew for serving.
 
 # %%
 test_rows, test_labels = questions.rows[:held_out], questions.labels[:held_out, 0]
-lost = reader(custom_layers, questions.words, masked=False)
-lost.set_weights(readers["ours, masked"].get_weights())
-asked = {
-    "masked": readers["ours, masked"],
-    "never had a mask": readers["ours, no mask"],
-    "lost its mask": lost,
-}
-padding = [0, 2, 5, 10, 20, 40]
-answers = {
-    name: np.stack([logits_with_padding(model, test_rows, k) for k in padding], axis=1)
-    for name, model in asked.items()
-}
-accuracy = {name: ((z > 0) == test_labels[:, None]).mean(axis=0) for name, z in answers.items()}
-moved = {name: float(np.abs(z - z[:, :1]).max()) for name, z in answers.items()}
-for name, shares in accuracy.items():
-    print(f"{name:16} right: {shares.round(3)}; a logit moves by up to {moved[name]:.1e}")
-some = np.flatnonzero(test_labels)[:6]
-odds = {name: 1 / (1 + np.exp(-z[some])) for name, z in answers.items()}
-effect = pictures.save_effect(padding, odds, accuracy, PAGE.out / "effect.png")
+for summary in ("LSTM", "mean"):
+    lost = readers[f"{summary}, mask lost"] = reader(custom_layers, questions.words, False, summary)
+    lost.set_weights(readers[f"{summary}, masked"].get_weights())
+padding = [0, 2, 5, 10, 20, 40, 80]
+moved, accuracy = {}, {}
+for name, model in readers.items():
+    if name.endswith("Keras"):
+        continue
+    logits = [logits_with_padding(model, test_rows, k) for k in padding]
+    odds = [1 / (1 + np.exp(-z)) for z in logits]
+    moved[name] = [float(np.abs(p - odds[0]).mean()) for p in odds]
+    accuracy[name] = [float(np.mean((z > 0) == test_labels)) for z in logits]
+    print(f"{name:18} right {np.round(accuracy[name], 3)}, moved {np.round(moved[name], 3)}")
+effect = pictures.save_effect(padding, moved, accuracy, PAGE.out / "effect.png")
 PAGE.show(effect)
+
+# %% [markdown]
+# An LSTM can learn to carry its verdict across padding, and this one does: its numbers move, its
+# verdicts hardly. That is luck of the task, and no promise. A mean has no such way out: the more
+# zeros it counts, the nearer it comes to what it says of nothing at all.
 
 # %% [markdown]
 # ## 6. What padding costs
@@ -260,13 +266,15 @@ firsts = {
 PAGE.show(pictures.save_batches(firsts, PAGE.out / "batches.png"))
 
 # %% [markdown]
-# An epoch of `fit` the one way and the other, in turns in this process, so that whatever else the
-# machine does hits both:
+# An epoch of `fit` the one way and the other, in turns in this process, in the
+# processor's time for each word that is no padding:
 
 # %%
-ratio = cost.time_ratio(readers["ours, masked"], batches, turns=1 if PAGE.fast else 3)
+ratio = cost.time_ratio(readers["LSTM, masked"], batches, turns=1 if PAGE.fast else 5)
 steps_ratio = sizes["random"].steps / sizes["by length"].steps
-print(f"random batches take {ratio:.2f} times the time, and {steps_ratio:.2f} times the steps")
+print(
+    f"random batches take {ratio:.2f} times the time for a word, and {steps_ratio:.2f} times the steps"
+)
 
 # %% [markdown]
 # The price of sorting: the sentences of a batch are alike, so that its gradient is a little less
@@ -295,14 +303,21 @@ def check():
     assert honest == 0
     assert flattered > 0.3
     assert columns_apart <= 1e-5, "built-in and custom columns learn alike"
-    assert moved["masked"] <= 1e-5, "under the mask an answer stays as it is"
-    assert moved["never had a mask"] > 0.1, "without it, it moves"
-    assert moved["lost its mask"] > 0.1
+    for name, changes in moved.items():
+        if name.endswith(", masked"):
+            assert max(changes) <= 1e-6, "under the mask an answer stays as it is"
+        else:
+            assert changes[-1] > 1e-3, "without it, it moves"
     assert sizes["by length"].padding < 0.5 * sizes["random"].padding
     assert sizes["by length"].steps < sizes["random"].steps
     if not PAGE.fast:
-        assert accuracy["masked"][0] > 0.9, "it has learned"
-        assert accuracy["lost its mask"][-1] < accuracy["masked"][-1] - 0.05
+        for summary in ("LSTM", "mean"):
+            assert accuracy[f"{summary}, masked"][0] > 0.85, "it has learned"
+        for mask in ("never a mask", "mask lost"):
+            assert moved[f"mean, {mask}"][-1] > 0.1, "a mean is diluted"
+            assert moved[f"LSTM, {mask}"][-1] < 0.1, "an LSTM holds on"
+        assert accuracy["mean, mask lost"][-1] < accuracy["mean, masked"][-1] - 0.02
+        assert ratio > 1
 
 
 check()
@@ -312,19 +327,16 @@ PAGE.report(
     {
         f"largest difference of {len(with_mask)} layers, padded and alone, float64": f"{largest:.0e}",
         "gradient that arrives in the padding": 0,
-        "judged rightly with 0 and with 40 padded steps, masked": "{:.1%}, {:.1%}".format(
-            *accuracy["masked"][[0, -1]]
-        ),
-        "likewise, trained without a mask": "{:.1%}, {:.1%}".format(
-            *accuracy["never had a mask"][[0, -1]]
-        ),
-        "likewise, its mask lost after training": "{:.1%}, {:.1%}".format(
-            *accuracy["lost its mask"][[0, -1]]
-        ),
+        **{
+            f"{name}, {padding[-1]} padded steps": (
+                f"right {shares[0]:.1%} to {shares[-1]:.1%}, odds move by {moved[name][-1]:.2f}"
+            )
+            for name, shares in accuracy.items()
+        },
         "padding of random batches, and by length": "{:.0%}, {:.0%}".format(
             *(size.padding for size in sizes.values())
         ),
-        "time of an epoch, random to by length": round(ratio, 2),
+        "processor time of an epoch, random to by length": round(ratio, 2),
     },
     effect,
     data,
