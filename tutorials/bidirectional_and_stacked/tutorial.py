@@ -126,7 +126,7 @@ PAGE.show(pictures.save_knowledge(knowledge, PAGE.out / "knowledge.png"))
 
 # %%
 pairs, data = articles.corpus()
-COUNT, EPOCHS, BATCH = (1500, 2, 50) if PAGE.fast else (6000, 4, 100)
+COUNT, EPOCHS, BATCH = (1500, 2, 50) if PAGE.fast else (6000, 3, 100)
 blotted = articles.blotted(pairs, COUNT, vocabulary=6000, seed=0)
 train, test = blotted.part(COUNT // 6, None), blotted.part(0, COUNT // 6)
 guess = articles.most_frequent(test.y)
@@ -194,7 +194,8 @@ sequences = rng.standard_normal((2, 9, 3))
 sizes = (5, 4, 3)
 stacked = {}
 for name, layers in (("Keras", keras.layers), ("ours", custom_layers)):
-    stack = layers.RNN([layers.LSTMCell(n, dtype="float64") for n in sizes], **options)
+    one_on_another = [layers.LSTMCell(n, dtype="float64") for n in sizes]
+    stack = layers.RNN(layers.StackedRNNCells(one_on_another, dtype="float64"), **options)
     stack.build(sequences.shape)
     if name == "Keras":
         start = [0.6 * rng.standard_normal(w.shape) for w in stack.get_weights()]
