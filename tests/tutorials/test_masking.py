@@ -111,7 +111,7 @@ def rows():
 def test_two_ways_hold_the_same_sentences_with_their_labels(rows):
     labels = 1000 + np.arange(50)[:, None]
     ways = cost.two_ways(rows, labels, batch_size=10, seed=0)
-    assert ways.count == 5
+    assert ways.per_epoch == 5
     padding = []
     for way in (ways.random, ways.by_length):
         batches = [(x.numpy(), y.numpy()) for x, y in way]

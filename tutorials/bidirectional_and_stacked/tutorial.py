@@ -76,8 +76,8 @@ def by_hand(sequences):
 
 
 by_hand(x[None])
-for direction in (forward, backward):
-    direction.set_weights([0.6 * rng.standard_normal(w.shape) for w in direction.get_weights()])
+for one in (forward, backward):
+    one.set_weights([0.6 * rng.standard_normal(w.shape) for w in one.get_weights()])
 both = {
     name: layers.Bidirectional(layers.LSTM(6, **options), dtype="float64", name="both")
     for name, layers in (("Keras", keras.layers), ("ours", custom_layers))
@@ -265,9 +265,9 @@ for residual in (False, True):
             verbose=0,
             callbacks=looks,
         )
-        x_test, y_test, weights = test.task
+        x_test, y_test, asked_test = test.task
         loss, accuracy = model.evaluate(
-            x_test, y_test, sample_weight=weights, batch_size=500, verbose=0
+            x_test, y_test, sample_weight=asked_test, batch_size=500, verbose=0
         )
         depths[kind, depth] = accuracy
         print(f"{kind:9} {depth} cells: loss {loss:.3f}, right {accuracy:.1%}")

@@ -24,6 +24,7 @@ import importlib.util
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 if importlib.util.find_spec("tutorials") is None:  # a notebook starts in its own folder
@@ -119,7 +120,8 @@ x = rng.standard_normal((3, 7, 2))
 cotangent = rng.standard_normal((3, 7, 4))
 apart = {}
 for kind, by_hand in (("LSTM", lstm), ("GRU", gru), ("PeepholeLSTM", lstm)):
-    start, found = None, {}
+    found = {}
+    start: Any = None
     for name, layers in (("ours", custom_layers), ("Keras", keras.layers)):
         if not hasattr(layers, kind):
             continue
@@ -197,11 +199,12 @@ columns = {
     for name, layers in (("Keras", keras.layers), ("ours", custom_layers))
     if hasattr(layers, kind)
 }
-losses, errors, start, measuring = {}, {}, {}, {}
+losses, errors = {}, {}
+starts: dict[str, Any] = {}
 for name, (kind, layers) in columns.items():
     keras.utils.set_random_seed(0)
     model = network(layers, kind, UNITS)
-    model.set_weights(start.setdefault(kind, model.get_weights()))
+    model.set_weights(starts.setdefault(kind, model.get_weights()))
     model.compile(
         keras.optimizers.Adam(1e-2), "mse", weighted_metrics=[], jit_compile=not PAGE.fast
     )
@@ -216,7 +219,6 @@ for name, (kind, layers) in columns.items():
     answers = model.predict(test.x, batch_size=640, verbose=0) * LONGEST
     losses[name] = np.array(history["loss"])
     errors[name] = float(np.abs(answers - test.y)[test.asked == 1].mean())
-    measuring[name] = model
     print(f"{name:19} loss {losses[name][-1]:.5f}, off by {errors[name]:.2f} steps on average")
 
 # %% [markdown]
@@ -300,8 +302,8 @@ PAGE.show(pictures.save_gates(watched, x[0, :, 0], due[0, :, 0], PAGE.out / "gat
 
 # %%
 recorded_apart = 0.0
-for gates, _ in watched.values():
-    i, f, g, o, c, h = (gates[key] for key in ("i", "f", "g", "o", "c", "h"))
+for seen, _ in watched.values():
+    i, f, g, o, c, h = (seen[key] for key in ("i", "f", "g", "o", "c", "h"))
     before = np.concatenate([np.zeros_like(c[:1]), c[:-1]])
     for own, other in ((f * before + i * g, c), (o * np.tanh(c), h)):  # (2), (3)
         recorded_apart = max(recorded_apart, float(np.abs(own - other).max()))

@@ -12,11 +12,14 @@ from custom_layers.data import length_buckets
 
 
 class Batches(NamedTuple):
-    """One epoch of batches (rows padded with 0, labels), twice: as they fall, and by length."""
+    """One epoch of batches (rows padded with 0, labels), twice: as they fall, and by length.
+
+    per_epoch: how many there are of each.
+    """
 
     random: tf.data.Dataset
     by_length: tf.data.Dataset
-    count: int
+    per_epoch: int
 
 
 def two_ways(rows: tf.RaggedTensor, labels: np.ndarray, batch_size: int, seed: int) -> Batches:

@@ -23,6 +23,7 @@ import importlib.util
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 if importlib.util.find_spec("tutorials") is None:  # a notebook starts in its own folder
@@ -63,7 +64,7 @@ for text, row in zip(questions.texts, rows.numpy(), strict=False):
 
 # %%
 embedding = custom_layers.Embedding(questions.words, 3, mask_zero=True)
-mask = embedding.compute_mask(rows)
+mask: Any = embedding.compute_mask(rows)
 print(mask.numpy().astype(int))
 
 # %% [markdown]
@@ -106,7 +107,7 @@ print(f"by hand and by the layer: {by_hand_apart:.1e}")
 # %%
 with_mask, without_mask = {}, {}
 print(f"{'':34} outputs    dL/dx    dL/dw  in padding")
-for name, case in (proof.CASES | proof.OURS_ALONE).items():
+for name, case in {**proof.CASES, **proof.OURS_ALONE}.items():
     for layers in (keras.layers, custom_layers):
         if hasattr(layers, name.split()[0]):
             column = f"{name}, {'ours' if layers is custom_layers else 'Keras'}"
@@ -258,7 +259,9 @@ PAGE.show(effect)
 # %%
 sizes = {"random": cost.size_of(batches.random), "by length": cost.size_of(batches.by_length)}
 for name, size in sizes.items():
-    print(f"{name:10} {size.padding:.1%} padding, {size.steps / batches.count:.1f} steps a batch")
+    print(
+        f"{name:10} {size.padding:.1%} padding, {size.steps / batches.per_epoch:.1f} steps a batch"
+    )
 firsts = {
     name: (next(iter(way))[0].numpy(), sizes[name].padding)
     for name, way in {"random": batches.random, "by length": batches.by_length}.items()
