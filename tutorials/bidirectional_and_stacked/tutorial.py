@@ -78,6 +78,12 @@ def by_hand(sequences):
 by_hand(x[None])
 for one in (forward, backward):
     one.set_weights([0.6 * rng.standard_normal(w.shape) for w in one.get_weights()])
+
+# %% [markdown]
+# The built-in and our `Bidirectional` get the weights of the two, forward ones first. A random cotangent
+# stands for a loss.
+
+# %%
 both = {
     name: layers.Bidirectional(layers.LSTM(6, **options), dtype="float64", name="both")
     for name, layers in (("Keras", keras.layers), ("ours", custom_layers))
@@ -276,13 +282,18 @@ for residual in (False, True):
             for cell in ("cell_1", "cell_2", "cell_3"):
                 rows = norms[norms.layer.str.contains(f"forward.*{cell}", regex=True)]
                 watched[f"{kind}, {cell}"] = rows[["step", "value"]].to_numpy()
+
+# %% [markdown]
+# Left, the stack of twelve before any training; right, the forward stacks of three while they learn:
+
+# %%
 PAGE.show(pictures.save_gradients(at_start, watched, PAGE.out / "gradients.png"))
 
 # %% [markdown]
 # More is not better here. From cell to cell the plain stack learns more slowly, and with three cells it
-# has got little further than the guess, in the same number of steps: what reaches the lowest cell is
-# small, and stays so for a while. Around each cell the way is short, and a stack of three learns as fast
-# as a single cell. On a task as small as this one there is nothing for the depth to gain.
+# has got little further than the guess, in the same number of steps. With a way around each cell, a
+# stack of three learns as fast as a single cell. On a task as small as this one there is nothing for the
+# depth to gain.
 #
 # ## What has been claimed
 #
