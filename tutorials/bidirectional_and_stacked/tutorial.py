@@ -251,7 +251,7 @@ for name, residual in (("plain", False), ("residual", True)):
 # and writes the gradient of every weight, for TensorBoard and for `read_log`.
 
 # %%
-DEPTHS, EVERY = ((1, 3), 10) if PAGE.fast else ((1, 2, 3), 20)
+DEPTHS, EVERY = ((3,), 10) if PAGE.fast else ((1, 2, 3), 20)
 some = train.part(0, 1000 if PAGE.fast else 3000)
 probe = train.part(0, 64).task
 x_some, y_some, asked = some.task
