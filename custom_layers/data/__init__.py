@@ -18,6 +18,12 @@ from custom_layers.data.text_file import read_text
 from custom_layers.data.text_streams import TextParts, TextStreams, split_text
 from custom_layers.data.time_series import Series, read_series
 from custom_layers.data.time_windows import Parts, Windows, split_in_time, windows
+from custom_layers.data.timing_tasks import (
+    TimingTask,
+    measured_intervals,
+    timed_alarms,
+    timed_spikes,
+)
 from custom_layers.data.translate_folder import read_translate_folder
 
 __all__ = [
@@ -33,6 +39,7 @@ __all__ = [
     "Series",
     "TextParts",
     "TextStreams",
+    "TimingTask",
     "Translation",
     "Windows",
     "demo_pairs",
@@ -42,6 +49,7 @@ __all__ = [
     "generated_series",
     "length_buckets",
     "load_sentence_pairs",
+    "measured_intervals",
     "moving_digits",
     "read_images",
     "read_pair_file",
@@ -51,5 +59,7 @@ __all__ = [
     "split_in_time",
     "split_pairs",
     "split_text",
+    "timed_alarms",
+    "timed_spikes",
     "windows",
 ]

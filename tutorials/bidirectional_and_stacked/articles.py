@@ -1,0 +1,92 @@
+"""Spanish sentences whose articles are blotted out: which one stood there tells a later word.
+
+    la casa blanca está en el campo        ->   [?] casa blanca está en [?] campo
+    asked: la at the first place, el at the sixth
+
+The noun that decides, "casa" or "campo", comes after its article.
+"""
+
+import random
+import re
+from collections import Counter
+from typing import NamedTuple
+
+import numpy as np
+
+from custom_layers.data import SentencePairs, demo_pairs, load_sentence_pairs
+from custom_layers.data.local_files import DATA_FOLDER_VARIABLE, local_file
+
+ARTICLES = ("el", "la", "los", "las")  # answers 1 to 4; 0 is "not asked"
+PADDING, UNKNOWN, BLOT = 0, 1, 2
+FIRST_WORD = 3  # numbers below are no words
+LONGEST = 14  # words; longer sentences are left out
+
+
+class Articles(NamedTuple):
+    """Sentences with blots, padded with 0 behind.
+
+    x: int32 (sentences, steps), numbers of words. y: int32 likewise, 1 to 4 at a blot, else 0.
+    words: how many different numbers there are. texts: the sentences.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    words: int
+    texts: list[str]
+
+    @property
+    def task(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """x, y and `sample_weight` for `fit`: 1 where an article is asked for, float32."""
+        return self.x, self.y, (self.y > 0).astype("float32")
+
+    def part(self, first: int, last: int | None) -> "Articles":
+        """The sentences from `first` to before `last`."""
+        chosen = slice(first, last)
+        return Articles(self.x[chosen], self.y[chosen], self.words, self.texts[chosen])
+
+
+def corpus() -> tuple[SentencePairs, str]:
+    """Real sentence pairs where they lie on this machine, else generated ones; and what they are."""
+    if local_file("spa-eng/spa.txt") is not None:
+        return load_sentence_pairs("spa-eng"), "spa-eng"
+    print(
+        f"No spa-eng/spa.txt in the folder that {DATA_FOLDER_VARIABLE} names: sentences are generated."
+    )
+    return demo_pairs(), "generated sentences"
+
+
+def words_of(text: str) -> list[str]:
+    """Lower case, without marks."""
+    return re.findall(r"\w+", text.lower())
+
+
+def blotted(pairs: SentencePairs, count: int, vocabulary: int, seed: int) -> Articles:
+    """Draw sentences that have an article, in random order, and blot all their articles out.
+
+    Args:
+        pairs: a corpus whose `source` is Spanish.
+        count: of sentences, at most.
+        vocabulary: so many of the most frequent words have a number of their own.
+    """
+    with_articles = [
+        text
+        for text in dict.fromkeys(pairs.source)
+        if len(words_of(text)) <= LONGEST and set(words_of(text)) & set(ARTICLES)
+    ]
+    random.Random(seed).shuffle(with_articles)
+    texts = with_articles[:count]
+    counted = Counter(w for text in texts for w in words_of(text) if w not in ARTICLES)
+    number_of = {w: n for n, (w, _) in enumerate(counted.most_common(vocabulary), FIRST_WORD)}
+    number_of |= dict.fromkeys(ARTICLES, BLOT)
+    x, y = np.zeros((2, len(texts), LONGEST), "int32")
+    for row, text in enumerate(texts):
+        for step, word in enumerate(words_of(text)):
+            x[row, step] = number_of.get(word, UNKNOWN)
+            y[row, step] = ARTICLES.index(word) + 1 if word in ARTICLES else 0
+    return Articles(x, y, vocabulary + FIRST_WORD, texts)
+
+
+def most_frequent(y: np.ndarray) -> float:
+    """What always saying the most frequent article would get right, as a share."""
+    times = np.bincount(y[y > 0], minlength=len(ARTICLES) + 1)
+    return float(times.max() / times.sum())

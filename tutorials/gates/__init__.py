@@ -1,0 +1,1 @@
+"""Gates: LSTM, GRU and the peephole LSTM side by side, measuring and making exact intervals."""
