@@ -27,7 +27,8 @@ def build(probability=0.0):
     )
     targets = keras.Input((5,), dtype="int32")
     model = keras.Model(targets, decoder(targets))
-    model.compile("adam", masked_loss, jit_compile=False)
+    eagerly = keras.backend.backend() == "tensorflow"  # tracing takes longer than these few steps
+    model.compile("adam", masked_loss, jit_compile=False, run_eagerly=eagerly)
     return model, decoder
 
 

@@ -71,8 +71,8 @@ def train_each_way(
         decoder.seed_generator.state.assign(keras.random.SeedGenerator(seed).state.value)
         callback = ScheduledSampling(decoder, decay)
         model.fit([train.x, train.y], train.y, verbose=0, callbacks=[callback], **options)
-        forced = model.predict([test.x, test.y], batch_size=500, verbose=0).argmax(axis=-1)
-        tokens, counts = tokens_of(free, test.x), test.y != PAD
+        forced, tokens = tokens_of(model, [test.x, test.y]), tokens_of(free, test.x)
+        counts = test.y != PAD
         shares = [float((found == test.y)[counts].mean()) for found in (forced, tokens)]
         measured[name] = Measured(*shares, float(right(tokens, test.y).mean()))
     return measured

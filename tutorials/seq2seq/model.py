@@ -130,7 +130,7 @@ def speller(layers: Any, words: int, units: int = 48) -> Translator:
 
 
 def adder(layers: Any, units: int = 32) -> keras.Model:
-    """Many to one: digits (batch, steps) to their sum (batch, 1)."""
+    """Many to one: digits (batch, steps) to their sum in tens (batch, 1)."""
     digits = keras.Input((None,), dtype="int32", name="digits")
     h = layers.GRU(units, name="gru")(layers.Embedding(10, 8, name="vectors")(digits))
     model = keras.Model(digits, layers.Dense(1, name="sum")(h))
@@ -155,9 +155,14 @@ def compile_for_tokens(model: keras.Model, learning_rate: float = 1e-2) -> None:
     model.compile(optimizer, masked_loss, metrics=[masked_accuracy], jit_compile=False)
 
 
-def tokens_of(model: keras.Model, source: np.ndarray) -> np.ndarray:
-    """The most probable tokens (batch, steps) that a free run puts out."""
-    return model.predict(source, batch_size=500, verbose=0).argmax(axis=-1)
+def answers(model: Any, x: Any) -> np.ndarray:
+    """What a model says in use, all at once; so small a network need not be compiled for it."""
+    return np.asarray(ops.convert_to_numpy(model(x, training=False)))
+
+
+def tokens_of(model: Any, x: Any) -> np.ndarray:
+    """The most probable tokens (batch, steps)."""
+    return answers(model, x).argmax(axis=-1)
 
 
 def right(tokens: np.ndarray, target: np.ndarray) -> np.ndarray:
