@@ -73,6 +73,9 @@ def train_each_way(
         model.fit([train.x, train.y], train.y, verbose=0, callbacks=[callback], **options)
         forced, tokens = tokens_of(model, [test.x, test.y]), tokens_of(free, test.x)
         counts = test.y != PAD
-        shares = [float((found == test.y)[counts].mean()) for found in (forced, tokens)]
-        measured[name] = Measured(*shares, float(right(tokens, test.y).mean()))
+        measured[name] = Measured(
+            forced=float((forced == test.y)[counts].mean()),
+            free=float((tokens == test.y)[counts].mean()),
+            whole=float(right(tokens, test.y).mean()),
+        )
     return measured

@@ -95,7 +95,7 @@ def save_feeding(
     left.set_ylim(-0.03, 1.03)
     left.set_title("What is fed in, in training")
     left.grid(alpha=0.3)
-    left.legend(loc="center right")
+    left.legend(loc="center left")
     marks = {"fed the truth": "o", "running free": "s"}
     for number, measured in enumerate(accuracy.values()):
         for offset, (kind, shares) in zip((-0.12, 0.12), measured.items(), strict=True):
