@@ -175,7 +175,8 @@ class RNNDecoder(keras.layers.Layer):
         memory: list[Any] = []
         if encoder_sequence_shape is not None:
             memory = [keras.KerasTensor((None, *encoder_sequence_shape[1:]), self.compute_dtype)]
-        self.readout(self.rnn(self.embedding(tokens)), *memory)
+        logits = self.readout(self.rnn(self.embedding(tokens)), *memory)
+        self._vocabulary, self._logits_dtype = logits.shape[-1], logits.dtype
         if self.sampling_probability is not None:
             self.probability = self.add_weight(
                 name="probability",
@@ -184,6 +185,21 @@ class RNNDecoder(keras.layers.Layer):
                 trainable=False,
             )
         self.built = True
+
+    def compute_output_spec(
+        self,
+        targets: Any = None,
+        initial_state: Any = None,
+        encoder_sequence: Any = None,
+        steps: int | None = None,
+        training: bool = False,
+        encoder_sequence_mask: Any = None,
+    ) -> keras.KerasTensor:
+        """Shape and type of the logits, without a run of the loop."""
+        self._check_call(targets, steps)
+        batch = self._batch_of(targets, initial_state, encoder_sequence)
+        length = steps if targets is None else targets.shape[1]
+        return keras.KerasTensor((batch, length, self._vocabulary), dtype=self._logits_dtype)
 
     # -- computation -----------------------------------------------------------------------------
 
