@@ -32,6 +32,7 @@
 import importlib.util
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -46,7 +47,7 @@ import custom_layers
 from custom_layers.debugging import record
 from custom_layers.training import inverse_sigmoid_decay, linear_decay
 from tutorials import page
-from tutorials.seq2seq import feeding, model, pictures, tasks
+from tutorials.seq2seq import claims, feeding, lengths_right, model, pictures, tasks
 from tutorials.seq2seq.pictures import WITH, WITHOUT
 from tutorials.seq2seq.side_by_side import train_both
 
@@ -89,7 +90,6 @@ test = tasks.running_maxima(500, steps=10, seed=1)
 pairs["aligned"] = train_both(model.tagger, *train, batch_size=BATCH, shuffle=False)
 largest = model.tokens_of(pairs["aligned"].custom, test.x)
 scores["aligned"] = float(np.mean(largest == test.y))
-print("digits ", *test.x[0], "\nlargest", *largest[0])
 
 # %% [markdown]
 # ## 3. One to many, and how a decoder is fed
@@ -117,7 +117,6 @@ some_targets, some_state = np.array([[4, 7, 5, 2]]), np.zeros((1, 8), "float32")
 forced = decoder(some_targets, initial_state=[some_state])
 free = decoder(initial_state=[some_state], steps=4)
 own_tokens = np.argmax(free, axis=-1)
-print("forced", forced.shape, "free", free.shape)
 
 # %% [markdown]
 # Two facts fix what it does. Fed with the truth, it is the ordinary model, to the last bit. And when it
@@ -244,16 +243,9 @@ def reverser(attention):
 
 reversers, right = {}, {}
 for name, attention in ((WITHOUT, False), (WITH, True)):
-    of_seeds = []
-    for seed in range(SEEDS):
-        keras.utils.set_random_seed(seed)
-        net = reverser(attention)
-        net.training.fit([train.x, train.y], train.y, batch_size=BATCH, shuffle=False, verbose=0)
-        free_run = net.running_free(max(LENGTHS) + 1)
-        spoken = model.tokens_of(free_run, np.concatenate([t.x for t in tests.values()]))
-        each = zip(np.split(spoken, len(tests)), tests.values(), strict=True)
-        of_seeds.append([model.right(tokens, t.y).mean() for tokens, t in each])
-    reversers[name], right[name] = net, np.array(of_seeds)
+    reversers[name], right[name] = lengths_right.learn(
+        partial(reverser, attention), range(SEEDS), train, tests, batch_size=BATCH
+    )
     means = zip(LENGTHS, right[name].mean(axis=0), strict=True)
     print(f"{name:12}", *(f"{length}:{share:.2f}" for length, share in means))
 over_length = pictures.save_accuracy_over_length(LENGTHS, right, LONGEST, PAGE.out / "picture.png")
@@ -277,24 +269,11 @@ PAGE.show(over_length)
 
 # %%
 example = tasks.reversed_letters(np.full(64, LONGEST), LETTERS, seed=77)
-
-
-def norms_by_state(net):
-    """|dL/dh_s| at each step of the encoder, all sequences together."""
-    with record(net.training) as trace, tf.GradientTape() as tape:
-        logits = net.training([example.x, example.y])
-        loss = tf.reduce_mean(model.masked_loss(example.y, logits))
-    return trace.read(tape, loss)["encoder/h"].gradient_norms().numpy()
-
-
 norms: dict[str, dict[str, np.ndarray]] = {"before training": {}, "after training": {}}
 for name, attention in ((WITHOUT, False), (WITH, True)):
     keras.utils.set_random_seed(0)
-    norms["before training"][name] = norms_by_state(reverser(attention))
-    norms["after training"][name] = norms_by_state(reversers[name])
-for title, lines in norms.items():
-    for name, values in lines.items():
-        print(f"{title:16} {name:12} |dL/dh_1| / |dL/dh_S| = {values[0] / values[-1]:.1e}")
+    norms["before training"][name] = lengths_right.norms_by_state(reverser(attention), example)
+    norms["after training"][name] = lengths_right.norms_by_state(reversers[name], example)
 PAGE.show(pictures.save_gradients_by_state(norms, PAGE.out / "gradients.png"))
 
 # %% [markdown]
@@ -354,9 +333,6 @@ for seed in range(FEED_SEEDS):
     measured.append(
         feeding.train_each_way(start, weights, ways, train, test, seed, batch_size=BATCH)
     )
-    for way, result in measured[-1].items():
-        print(f"seed {seed}, {way:15} tokens right: fed the truth {result.forced:.3f}, ", end="")
-        print(f"running free {result.free:.3f}; whole sequences {result.whole:.3f}")
 
 # %%
 shares = {
@@ -396,16 +372,7 @@ for way in ways:
 # ## What has been claimed, checked
 
 # %%
-figures = {
-    "largest difference of the losses, built-in and custom": max(apart.values()),
-    **{f"right, {shape}": score for shape, score in scores.items()},
-    f"{LONGEST} letters backwards, fixed vector": float(
-        right[WITHOUT][:, LENGTHS.index(LONGEST)].mean()
-    ),
-    f"{LONGEST} letters backwards, attention": float(right[WITH][:, LENGTHS.index(LONGEST)].mean()),
-    "tokens right in a free run, taught by the truth": run_free["teacher forcing"],
-    "tokens right in a free run, scheduled sampling (linear)": run_free["linear"],
-}
+figures = claims.figures_of(apart, scores, LENGTHS, right, LONGEST, run_free)
 PAGE.report(
     "A fixed vector forgets as sequences grow, attention does not, up to the lengths learnt.",
     figures,
@@ -426,24 +393,7 @@ def check():
     assert untaught[WITHOUT][0] < 0.01 * untaught[WITHOUT][-1]
     assert untaught[WITH].min() > 0.3 * untaught[WITH].max()
     if not PAGE.fast:  # a few steps teach nothing
-        check_what_was_learnt()
-
-
-def check_what_was_learnt():
-    assert min(scores[shape] for shape in ("many to one", "aligned", "one to many")) > 0.95, scores
-    assert scores["not aligned"] > 0.85, scores
-    fixed, attentive = (dict(zip(LENGTHS, right[kind].T, strict=True)) for kind in (WITHOUT, WITH))
-    assert min(attentive[n].min() for n in range(1, LONGEST + 1)) > 0.85, "attention keeps all"
-    assert min(fixed[n].min() for n in range(1, 5)) > 0.9, "short ones a vector can hold"
-    assert fixed[LONGEST].max() < 0.2, "long ones it cannot"
-    assert max(*attentive[LONGEST + 3], *fixed[LONGEST + 3]) < 0.05, "nobody has learnt to go on"
-    lost = {way: np.subtract(*shares[way].values()) for way in ways}
-    assert min(lost["teacher forcing"] / shares["teacher forcing"]["fed the truth"]) > 0.25
-    assert min(lost["teacher forcing"]) > max(lost["linear"]) > max(lost["inverse sigmoid"]), lost
-    assert min(lost["inverse sigmoid"]) > max(lost["own tokens"]), lost
-    free_of = {way: shares[way]["running free"] for way in ways}
-    assert min(free_of["teacher forcing"]) > max(free_of["own tokens"]), free_of
-    assert min(free_of["own tokens"]) > max(free_of["linear"] + free_of["inverse sigmoid"]), free_of
+        claims.check_what_was_learnt(scores, LENGTHS, right, LONGEST, shares)
 
 
 check()
