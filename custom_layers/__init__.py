@@ -62,6 +62,7 @@ from custom_layers.recurrent.peephole_lstm import PeepholeLSTM, PeepholeLSTMCell
 from custom_layers.recurrent.projection_lstm import ProjectionLSTM, ProjectionLSTMCell
 from custom_layers.recurrent.residual_cell import ResidualCell
 from custom_layers.recurrent.rnn import RNN
+from custom_layers.recurrent.rnn_decoder import RNNDecoder
 from custom_layers.recurrent.simple_rnn import SimpleRNN, SimpleRNNCell
 from custom_layers.recurrent.stacked_rnn_cells import StackedRNNCells
 from custom_layers.recurrent.time_distributed import TimeDistributed
@@ -164,6 +165,7 @@ __all__ = [
     "ProjectionLSTM",
     "ProjectionLSTMCell",
     "RMSNormalization",
+    "RNNDecoder",
     "RelativePositionBias",
     "ResidualCell",
     "ReversibleEmbedding",

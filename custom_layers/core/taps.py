@@ -71,6 +71,19 @@ def listening(listener: Listener) -> Iterator[None]:
         _installed.listener = None
 
 
+@contextmanager
+def silence() -> Iterator[None]:
+    """Nobody listens in this thread for the time of a `with` block.
+
+    For what a layer computes in order to decide something, and then computes again where it counts.
+    """
+    listener, _installed.listener = _installed.listener, None
+    try:
+        yield
+    finally:
+        _installed.listener = listener
+
+
 def listener_of(layer: Any, value: Tensor) -> Listener | None:
     """Who listens to this call of this layer, if anyone; `value` is any tensor of the call."""
     listener = _installed.listener

@@ -10,6 +10,7 @@ from custom_layers.data.idx_images import Images, read_images
 from custom_layers.data.length_buckets import length_buckets
 from custom_layers.data.memory_tasks import AddingProblem, CopyingProblem, MemoryTask
 from custom_layers.data.moving_digits import Films, moving_digits
+from custom_layers.data.number_words import number_in_words
 from custom_layers.data.pair_file import read_pair_file
 from custom_layers.data.parallel_corpus import SentencePairs
 from custom_layers.data.sentence_pairs import load_sentence_pairs
@@ -25,6 +26,7 @@ from custom_layers.data.timing_tasks import (
     timed_spikes,
 )
 from custom_layers.data.translate_folder import read_translate_folder
+from custom_layers.data.written_dates import written_dates
 
 __all__ = [
     "AddingProblem",
@@ -51,6 +53,7 @@ __all__ = [
     "load_sentence_pairs",
     "measured_intervals",
     "moving_digits",
+    "number_in_words",
     "read_images",
     "read_pair_file",
     "read_series",
@@ -62,4 +65,5 @@ __all__ = [
     "timed_alarms",
     "timed_spikes",
     "windows",
+    "written_dates",
 ]
