@@ -10,7 +10,7 @@ and twice that after "but", since what comes last is meant. The sum of a review'
 the sign of the score is the label. As with IMDB's reviews, what is nearly neutral is left out, and the
 ratings are 1 to 4 and 7 to 10.
 
-Words alone do not tell the label: "not brilliant" and "brilliant" share one. That needs an ear for order.
+Words alone do not tell the label: "not brilliant" and "brilliant" share one. It takes an ear for order.
 """
 
 import random

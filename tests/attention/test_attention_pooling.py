@@ -1,4 +1,4 @@
-"""Attention pooling against loops over equations (5) to (7), central differences, and its own promises."""
+"""Attention pooling against loops over its equations, central differences, and its own promises."""
 
 import math
 
@@ -189,9 +189,7 @@ def test_saves_loads_and_tells_its_shapes(tmp_path):
     ):
         np.testing.assert_array_equal(array, other)
     pooled, _ = model(sequences())
-    assert tuple(pooled.shape) == AttentionPooling().compute_output_shape(
-        (BATCH, STEPS, FEATURES)
-    )
+    assert tuple(pooled.shape) == AttentionPooling().compute_output_shape((BATCH, STEPS, FEATURES))
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])

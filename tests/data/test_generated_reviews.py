@@ -8,10 +8,10 @@ import pytest
 from custom_layers.data import generated_reviews
 
 WORTH = {
-    **dict.fromkeys("awful terrible unbearable pathetic".split(), -2),
-    **dict.fromkeys("dull weak tired clumsy silly".split(), -1),
-    **dict.fromkeys("nice charming pleasant solid funny".split(), 1),
-    **dict.fromkeys("brilliant wonderful superb unforgettable".split(), 2),
+    **dict.fromkeys(["awful", "terrible", "unbearable", "pathetic"], -2),
+    **dict.fromkeys(["dull", "weak", "tired", "clumsy", "silly"], -1),
+    **dict.fromkeys(["nice", "charming", "pleasant", "solid", "funny"], 1),
+    **dict.fromkeys(["brilliant", "wonderful", "superb", "unforgettable"], 2),
 }
 
 
@@ -54,7 +54,9 @@ def test_are_distinct_and_balanced_and_show_every_star():
 def test_order_matters():
     """Counting good and bad words alone goes wrong for many reviews."""
     reviews = generated_reviews(400, seed=1)
-    counted = [sum(np.sign(WORTH.get(w, 0)) for w in re.findall("[a-z]+", t)) for t in reviews.texts]
+    counted = [
+        sum(np.sign(WORTH.get(w, 0)) for w in re.findall("[a-z]+", t)) for t in reviews.texts
+    ]
     right = np.mean((np.array(counted) > 0) == (reviews.labels == 1))
     assert 0.5 < right < 0.85
 

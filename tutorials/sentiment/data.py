@@ -5,7 +5,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from custom_layers.data import Reviews, generated_reviews, read_imdb, read_rt_polarity, split_reviews
+from custom_layers.data import (
+    Reviews,
+    generated_reviews,
+    read_imdb,
+    read_rt_polarity,
+    split_reviews,
+)
 from custom_layers.data.local_files import DATA_FOLDER_VARIABLE, local_file
 from tutorials.sentiment.words import UNKNOWN, Crop, Vocabulary, words_of
 
@@ -14,10 +20,9 @@ RT_SHARES = (0.8, 0.1, 0.1)
 
 
 class Encoded(NamedTuple):
-    """Reviews, and each one's words as the network reads them: cropped, and as numbers (words,)."""
+    """Reviews, and each one's words as numbers, (words,)."""
 
     reviews: Reviews
-    words: list[list[str]]
     numbers: list[np.ndarray]
 
     @property
@@ -27,14 +32,17 @@ class Encoded(NamedTuple):
 
     def at(self, places: Sequence[int] | np.ndarray) -> "Encoded":
         """Those at these places."""
-        words, numbers = ([row[place] for place in places] for row in (self.words, self.numbers))
-        return Encoded(self.reviews.at(places), words, numbers)
+        return Encoded(self.reviews.at(places), [self.numbers[place] for place in places])
+
+    def cropped(self, crop: Crop) -> "Encoded":
+        """The same reviews, with what is kept of each."""
+        return Encoded(self.reviews, [row[crop.places(len(row))] for row in self.numbers])
 
 
-def encoded(reviews: Reviews, vocabulary: Vocabulary, crop: Crop) -> Encoded:
-    """A review without a word becomes one unknown word."""
-    words = [crop(words_of(text)) or [UNKNOWN] for text in reviews.texts]
-    return Encoded(reviews, words, [vocabulary.encode(row) for row in words])
+def encoded(reviews: Reviews, vocabulary: Vocabulary) -> Encoded:
+    """The reviews as numbers; one without a word becomes one unknown word."""
+    words = (words_of(text) or [UNKNOWN] for text in reviews.texts)
+    return Encoded(reviews, [vocabulary.encode(row) for row in words])
 
 
 def whole_reviews(per_folder: int | None, generated: int) -> tuple[Reviews, Reviews]:

@@ -65,8 +65,8 @@ def save_shaded_words(reviews: Sequence[ShadedReview], path: Path) -> Path:
                 )
                 ink = "white" if depth[place] > 0.75 else "black"
                 middle = (column + len(word) / 2, row + number + 1.52)
-                width = dict(fontsize=8.2, family="monospace", ha="center", va="center")
-                axes.text(*middle, word, color=ink, **width)
+                style = {"fontsize": 8.2, "family": "monospace", "ha": "center", "va": "center"}
+                axes.text(*middle, word, color=ink, **style)
                 column += len(word) + 1
         row += len(lines) + 2
     figure.suptitle("The words that the network attends to", fontsize=12)
@@ -83,12 +83,13 @@ def save_removal(moved: Moved, path: Path) -> Path:
         axes.plot(moved.counts, attended, "o-", color="C1", label="the most attended words")
         axes.plot(moved.counts, drawn, "s--", color="0.5", label="random words")
         axes.set_xlabel("words taken out of a review")
+        axes.set_xticks(moved.counts)
         axes.set_ylim(bottom=0)
         axes.grid(alpha=0.3)
     left.legend()
     left.set_ylabel("mean change of the probability")
     right.set_ylabel("reviews whose verdict turns (%)")
-    figure.suptitle("Attended words matter more than others")
+    figure.suptitle("Do the attended words matter?")
     return _saved(figure, path)
 
 
@@ -119,7 +120,7 @@ def save_calibration(
     left.set_ylabel("accuracy: share that is right")
     left.set_title("Sure, and right to be?")
     left.grid(alpha=0.3)
-    left.legend(loc="upper left", fontsize="small")
+    left.legend(loc="lower right", fontsize="small")
     _draw_verdicts(right, stars, verdicts)
     return _saved(figure, path)
 
@@ -137,8 +138,9 @@ def _draw_verdicts(axes: Any, stars: np.ndarray, verdicts: np.ndarray) -> None:
     axes.set_xticks(range(len(kinds)), names)
     axes.set_xlabel("stars that the writer gave, of 10 (5 and 6 are not in the data)")
     axes.set_ylabel("reviews (%)")
-    axes.set_title("Neutral is most often said of the lukewarm")
-    axes.legend(loc="lower right", fontsize="small")
+    axes.set_title("Who is called neutral?")
+    axes.set_ylim(0, 100)
+    axes.legend(loc="upper center", ncols=3, fontsize="small", framealpha=0.95)
 
 
 def _saved(figure: Any, path: Path) -> Path:

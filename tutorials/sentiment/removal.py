@@ -5,7 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-Probabilities = Callable[[Sequence[np.ndarray]], np.ndarray]  # (words,) of each review, to (reviews,)
+Probabilities = Callable[
+    [Sequence[np.ndarray]], np.ndarray
+]  # (words,) of each review, to (reviews,)
 
 
 class Moved(NamedTuple):
@@ -42,7 +44,9 @@ def moved_by_removal(
     """
     rng = np.random.default_rng(seed)
     before = probabilities(numbers)
-    ranked = [np.argsort(-a[: len(n)], kind="stable") for n, a in zip(numbers, attention, strict=True)]
+    ranked = [
+        np.argsort(-a[: len(n)], kind="stable") for n, a in zip(numbers, attention, strict=True)
+    ]
     drawn = [rng.permutation(len(row)) for row in numbers]
     found: Mapping[str, list[tuple[float, float]]] = {"attended": [], "drawn": []}
     for count in counts:

@@ -22,11 +22,11 @@ class Crop(NamedTuple):
     first: int
     last: int
 
-    def __call__(self, words: Sequence[str]) -> list[str]:
-        """The words, if they are few enough; else the first and the last of them."""
-        if len(words) <= self.first + self.last:
-            return list(words)
-        return [*words[: self.first], *words[len(words) - self.last :]]
+    def places(self, count: int) -> np.ndarray:
+        """Which of `count` words are kept, in order: all, if they are few enough."""
+        if count <= self.first + self.last:
+            return np.arange(count)
+        return np.append(np.arange(self.first), np.arange(count - self.last, count))
 
 
 class Vocabulary(NamedTuple):
