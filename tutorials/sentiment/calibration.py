@@ -44,12 +44,12 @@ class Reliability(NamedTuple):
 
     confidence: np.ndarray
     accuracy: np.ndarray
-    count: np.ndarray
+    predictions: np.ndarray
 
     def error(self) -> float:
         """Equation (11)."""
         apart = np.nan_to_num(np.abs(self.accuracy - self.confidence))
-        return float(np.sum(self.count * apart) / np.sum(self.count))
+        return float(np.sum(self.predictions * apart) / np.sum(self.predictions))
 
 
 def reliability(p: np.ndarray, labels: np.ndarray, intervals: int = INTERVALS) -> Reliability:

@@ -65,7 +65,12 @@ def save_shaded_words(reviews: Sequence[ShadedReview], path: Path) -> Path:
                 )
                 ink = "white" if depth[place] > 0.75 else "black"
                 middle = (column + len(word) / 2, row + number + 1.52)
-                style = {"fontsize": 8.2, "family": "monospace", "ha": "center", "va": "center"}
+                style: dict[str, Any] = {
+                    "size": 10.5,
+                    "family": "monospace",
+                    "ha": "center",
+                    "va": "center",
+                }
                 axes.text(*middle, word, color=ink, **style)
                 column += len(word) + 1
         row += len(lines) + 2
@@ -114,7 +119,7 @@ def save_calibration(
         (before, f"as trained (ECE {before.error():.3f})", "s--"),
         (after, f"temperature {temperature:.2f} (ECE {after.error():.3f})", "o-"),
     ):
-        there = found.count > 0
+        there = found.predictions > 0
         left.plot(found.confidence[there], found.accuracy[there], style, label=name)
     left.set_xlabel("confidence: probability of the verdict")
     left.set_ylabel("accuracy: share that is right")
@@ -139,8 +144,9 @@ def _draw_verdicts(axes: Any, stars: np.ndarray, verdicts: np.ndarray) -> None:
     axes.set_xlabel("stars that the writer gave, of 10 (5 and 6 are not in the data)")
     axes.set_ylabel("reviews (%)")
     axes.set_title("Who is called neutral?")
-    axes.set_ylim(0, 100)
-    axes.legend(loc="upper center", ncols=3, fontsize="small", framealpha=0.95)
+    axes.set_ylim(0, 112)  # the names stand above the bars
+    axes.set_yticks(range(0, 101, 20))
+    axes.legend(loc="upper center", ncols=3, fontsize="small")
 
 
 def _saved(figure: Any, path: Path) -> Path:

@@ -13,15 +13,17 @@
 # %% [markdown]
 # # What a review thinks
 #
-# Someone has written 200 words about a film. Did they like it? A recurrent network reads them, says
-# yes or no, and is right nearly nine times of ten. Three questions make it useful beyond that:
+# Someone has written 200 words about a film. Did they like it? A recurrent network goes through them,
+# says yes or no, and is right nearly nine times of ten. That alone is little use. We ask:
 #
-# 1. **Which words decided?** Attention pooling gives every word a weight, and we test the weights: take
-#    out the words that have most, and the verdict must turn.
+# 1. **Does it read, or does it count?** A bag of words knows of no order, and is as good. We shuffle
+#    the words of a review, and see what the network misses.
 # 2. **How sure is it, and is it right to be?** One number, the temperature, makes a network's
 #    probabilities honest.
 # 3. **When should it say "I cannot tell"?** A margin around 1/2, chosen so that what is outside of it
 #    is right 19 times of 20: negative, neutral, positive.
+# 4. **Which words decided?** Attention pooling gives every word a weight, and we test the weights: take
+#    out the words that have most, and the probability must move.
 #
 # The network is written once, and built twice: from `keras.layers` and from `custom_layers`.
 
@@ -59,9 +61,9 @@ FAST = PAGE.fast
 # %% [markdown]
 # ## 1. The reviews
 #
-# 50,000 reviews from IMDB (Maas et al. 2011): half to train on, half to test on, and no film is in
-# both. Their writers gave stars, 1 to 10. Those with 5 and 6 are not in the set: 1 to 4 is
-# *negative*, 7 to 10 is *positive*. (The fast mode reads a small part of them. Without the data, the
+# 50,000 reviews from IMDB (Maas et al. 2011): half to train on, half to test on, of other films. Their
+# writers gave stars, 1 to 10. Those with 5 and 6 are not in the set: 1 to 4 is *negative*, 7 to 10 is
+# *positive*. (The fast mode reads a small part of them. Without the data, the
 # page takes generated reviews, and says so.)
 
 # %%
@@ -145,9 +147,10 @@ for name, crop in [(BOTH_ENDS, CROPS[BOTH_ENDS])] if FAST else CROPS.items():
     print(f"{name:16} validation accuracy {of_bag[name]:.3f}")
 
 # %% [markdown]
-# The choice of ends makes less difference than a training's luck; what is cut off costs a little. We
-# take both ends, as Sun et al. 2019 (arXiv:1905.05583) found best for long reviews. And note how good
-# the bag is: most of a review's opinion is in its words, whatever their order.
+# More is better, and the end tells a little more than the beginning; but the differences are about as
+# small as chance makes them (with 2,490 reviews, 0.006 is one standard error). We take both ends, as Sun
+# et al. 2019 (arXiv:1905.05583) did for long reviews: three quarters of the words are kept. And note how
+# good the bag is: most of a review's opinion is in its words, whatever their order.
 
 # %%
 CROP = CROPS[BOTH_ENDS]
@@ -300,8 +303,8 @@ keras.utils.set_random_seed(0)
 counting = learn(bag_of_words(200), little, rate=0.02, epochs=turns)
 reading = build(custom_layers, Sizes(200, 16, 16, 0.1), gradient="bptt")
 probe = next(iter(training_batches(little.numbers, little.labels, 32, seed=3)))
-inspector = GradientInspector(PAGE.out / "logs", probe=probe, every=60)
-learn(reading, little, rate=0.01, epochs=turns, callbacks=[inspector])
+watching = [] if FAST else [GradientInspector(PAGE.out / "logs", probe=probe, every=60)]
+learn(reading, little, rate=0.01, epochs=turns, callbacks=watching)
 of_language = {
     "counting": accuracy(logits_of(counting, judged.numbers), judged.labels),
     "reading": accuracy(logits_of(reading, judged.numbers), judged.labels),
@@ -351,9 +354,9 @@ print(f"validation: {chosen_coverage:.1%} are decided, {chosen_accuracy:.1%} of 
 
 # %%
 tested = encoded(test, vocabulary).cropped(CROP)
-logits, attention = ask(with_attention(custom), tested.numbers)
+of_each, attention = ask(with_attention(custom), tested.numbers)
 test_logits = {
-    "custom_layers": np.ravel(logits).astype("float64"),
+    "custom_layers": np.ravel(of_each).astype("float64"),
     "keras.layers": logits_of(builtin, tested.numbers),
 }
 test_accuracy = {name: accuracy(z, tested.labels) for name, z in test_logits.items()}
@@ -371,6 +374,11 @@ outside_accuracy, coverage = calibration.outside(p, tested.labels, margin)
 verdicts = calibration.verdicts(p, margin)
 print(f"calibration error {before.error():.4f}, with the temperature {after.error():.4f}")
 print(f"outside of the margin {outside_accuracy:.3f} are right; {coverage:.1%} of all are outside")
+
+# %% [markdown]
+# The test set is harder than the validation set, by more than a point. Reviews held out are of films
+# that the network has seen other reviews of; the films of the test set are all new to it. So the
+# margin, chosen by the first, promises a little more than it keeps.
 
 # %% [markdown]
 # Left below, the reliability diagram: on the diagonal, a network is as sure as it is right. Right,
@@ -400,7 +408,7 @@ def shaded(place):
     """A review with its words, as far as the network reads them."""
     kind = {-1: "negative", 0: "neutral", 1: "positive"}[verdicts[place]]
     stars = tested.reviews.ratings[place]
-    title = f"{kind}: probability of positive {p[place]:.2f}; its writer gave {stars} stars"
+    title = f"{kind}: probability of positive {p[place]:.2f}; its writer gave {stars} of 10 stars"
     words = words_of(tested.reviews.texts[place])
     kept = [words[i] for i in CROP.places(len(words))]
     return pictures.ShadedReview(title, kept, attention[place][: len(kept)])
@@ -418,7 +426,8 @@ PAGE.show(picture)
 # they occur?
 
 # %%
-occur, on_top = Counter(), Counter()
+occur: Counter[int] = Counter()
+on_top: Counter[int] = Counter()
 for row, weights in zip(tested.numbers, attention, strict=True):
     occur.update(set(row.tolist()))
     on_top[int(row[np.argmax(weights[: len(row)])])] += 1
@@ -442,8 +451,8 @@ moved = moved_by_removal(
     counts=(1, 2, 5, 10, 20),
     seed=0,
 )
-for row in zip(moved.counts, moved.attended, moved.drawn, strict=True):
-    print("{:3} words out: {:.3f} most attended, {:.3f} at random".format(*row))
+for count, most, random in zip(moved.counts, moved.attended, moved.drawn, strict=True):
+    print(f"{count:3} words out: {most:.3f} most attended, {random:.3f} at random")
 PAGE.show(pictures.save_removal(moved, PAGE.out / "removal.png"))
 
 # %% [markdown]
@@ -463,10 +472,12 @@ print(recording)
 weights = recording["attention/attention_weights"].value.numpy()[:, 0]
 at_output = recording["states/output"].gradient.numpy()
 arriving = np.linalg.norm(at_output, axis=-1)
-ranks = [
-    np.corrcoef(*(np.argsort(np.argsort(x[i, : len(row)])) for x in (weights, arriving)))[0, 1]
-    for i, row in enumerate(batch.numbers)
-]
+ranks = []
+for i, row in enumerate(batch.numbers):
+    of_attention, of_gradient = (
+        np.argsort(np.argsort(x[i, : len(row)])) for x in (weights, arriving)
+    )
+    ranks.append(np.corrcoef(of_attention, of_gradient)[0, 1])
 print(f"rank correlation of attention and gradient over the words: {np.mean(ranks):.2f}")
 
 # %% [markdown]
@@ -503,10 +514,16 @@ for name, share in of_rt.items():
     print(f"{name:24} test accuracy {share:.3f} of {len(to_test.labels)} sentences")
 
 # %% [markdown]
+# Of a single sentence three of four verdicts are right: there is one word to go by, or none. The bag is
+# level with the network again. And what was learned of whole reviews brings nothing here: with 1,066
+# sentences to test on one standard error is 0.013, and the two that were trained on sentences alone are
+# not behind the one that had seen 22,000 reviews before.
+
+# %% [markdown]
 # ## What has been claimed
 #
-# Every claim of this page, checked. Small data in the fast mode teaches little: there, the claims on
-# how much was learned are weaker, or left out.
+# Every claim of this page, checked. What is said of IMDB is checked there: of the little that the fast
+# mode reads, and of generated reviews, the claims on how much was learned are weaker or left out.
 
 
 # %%
@@ -525,28 +542,34 @@ def check():
     assert of_language["counting"] < 0.8, "where order matters, counting fails"
     assert of_language["reading"] > of_language["counting"] + (0.05 if FAST else 0.2)
     assert of_language["reading, shuffled"] < of_language["reading"] - 0.05
-    if FAST:
+    if FAST or not REAL:
         assert min(test_accuracy.values()) > 0.55, "better than chance"
         return
-    least = 0.86
-    assert min(test_accuracy.values()) >= least
+    assert (repeats, in_both) == (419, 123)
+    assert max(of_bag.values()) - min(of_bag.values()) < 0.03, "the ends matter little"
+    assert min(test_accuracy.values()) >= 0.86
     assert abs(test_accuracy["custom_layers"] - test_accuracy["keras.layers"]) <= 0.005
-    assert agree > 0.9
-    assert T > 1, "it was too sure"
+    assert (
+        accuracy(validation["custom_layers"], chosen.labels) > test_accuracy["custom_layers"] + 0.01
+    )
+    assert agree > 0.94
+    assert abs(in_order - out_of_order) < 0.01, "on whole reviews the network counts"
+    assert in_order < of_bag[BOTH_ENDS] + 0.01, "and so is no better than a bag"
     z, y = test_logits["custom_layers"], tested.labels
+    assert T > 1, "it was too sure"
     assert calibration.log_loss(z, y, T) < calibration.log_loss(z, y)
     assert after.error() < 0.7 * before.error()
-    assert abs(outside_accuracy - TARGET) <= 0.01, "the margin keeps its promise"
+    assert abs(outside_accuracy - TARGET) <= 0.015, "the margin nearly keeps its promise"
     assert coverage > 0.7
-    assert np.all(moved.attended > 2 * moved.drawn)
+    assert neutral_near > 1.5 * neutral_far, "doubt is with the lukewarm"
+    assert np.all(moved.attended > 2 * moved.drawn), "attended words matter"
     assert np.mean(ranks) > 0.5, "the gradient arrives where attention is"
-    if REAL:
-        assert (repeats, in_both) == (418, 123)
-        assert abs(in_order - out_of_order) < 0.01, "on whole reviews the network counts"
-        assert in_order < of_bag[BOTH_ENDS] + 0.01, "and so is no better than a bag"
-        assert max(of_bag.values()) - min(of_bag.values()) < 0.03, "the ends matter little"
-        assert neutral_near > 1.5 * neutral_far, "doubt is with the lukewarm"
-        assert of_rt["reviews, then sentences"] > of_rt["sentences alone"]
+    assert of_rt["reviews alone"] < min(of_rt["bag of words"], of_rt["sentences alone"])
+    assert of_rt["reviews, then sentences"] < of_rt["sentences alone"] + 0.026, (
+        "reviews do not help"
+    )
+    assert min(of_rt.values()) > 0.68
+    assert max(of_rt.values()) < 0.82
 
 
 check()
@@ -554,7 +577,7 @@ print("all claims hold")
 
 # %%
 PAGE.report(
-    claim="A bidirectional LSTM with attention pooling reads reviews, knows how sure it may be, and "
+    claim="A bidirectional LSTM with attention pooling judges reviews, knows how sure it may be, and "
     "shows the words that decided; built-in and custom layers learn the same.",
     figures={
         "test accuracy, keras.layers": test_accuracy["keras.layers"],
