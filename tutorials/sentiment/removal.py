@@ -3,7 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+import keras
 import numpy as np
+
+from tutorials.sentiment.batches import logits_of
+from tutorials.sentiment.calibration import probability
+from tutorials.sentiment.data import Encoded
 
 Probabilities = Callable[
     [Sequence[np.ndarray]], np.ndarray
@@ -58,4 +63,23 @@ def moved_by_removal(
     by_attention, by_chance = (np.array(found[name]) for name in ("attended", "drawn"))
     return Moved(
         tuple(counts), by_attention[:, 0], by_chance[:, 0], by_attention[:, 1], by_chance[:, 1]
+    )
+
+
+def moved_of_some(
+    model: keras.Model,
+    temperature: float,
+    data: Encoded,
+    attention: Sequence[np.ndarray],
+    count: int,
+) -> Moved:
+    """Of `count` reviews drawn from those with more than 40 words, 1 to 20 of them taken out."""
+    long_enough = np.flatnonzero([len(row) > 40 for row in data.numbers])
+    asked = np.random.default_rng(0).permutation(long_enough)[:count]
+    return moved_by_removal(
+        lambda numbers: probability(logits_of(model, numbers), temperature),
+        data.at(asked).numbers,
+        [attention[place] for place in asked],
+        counts=(1, 2, 5, 10, 20),
+        seed=0,
     )
