@@ -111,8 +111,8 @@ for name in [BOTH_ENDS] if FAST else CROPS:
     print(f"{name:16} validation accuracy {of_bag[name]:.3f}")
 
 # %% [markdown]
-# More is better, the end a little better than the beginning; but one standard error is 0.006 here. We take
-# both ends, as Sun et al. 2019 (arXiv:1905.05583) did for long reviews: three quarters of the words.
+# More is better, the end a little better than the beginning; but one standard error is 0.006 here. We
+# take both ends, as Sun et al. 2019 (arXiv:1905.05583) did: three quarters of the words.
 
 # %%
 CROP = CROPS[BOTH_ENDS]
