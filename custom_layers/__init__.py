@@ -8,6 +8,7 @@ from keras.layers import Add, Input, StringLookup, TextVectorization  # no twins
 
 from custom_layers.attention.additive import AdditiveAttention
 from custom_layers.attention.attention import Attention
+from custom_layers.attention.attention_pooling import AttentionPooling
 from custom_layers.attention.bahdanau import BahdanauAttention
 from custom_layers.attention.cached_multi_head import CachedMultiHeadAttention
 from custom_layers.attention.group_query_attention import (
@@ -98,6 +99,7 @@ __all__ = [
     "AdditiveAttention",
     "AlibiBias",
     "Attention",
+    "AttentionPooling",
     "AveragePooling1D",
     "AveragePooling2D",
     "AveragePooling3D",

@@ -4,6 +4,7 @@ from custom_layers.data.character_vocabulary import CharacterVocabulary
 from custom_layers.data.data_error import DataError
 from custom_layers.data.drawn_digits import drawn_digits
 from custom_layers.data.generated_play import generated_play
+from custom_layers.data.generated_reviews import generated_reviews
 from custom_layers.data.generated_series import generated_series
 from custom_layers.data.held_out_split import split_pairs
 from custom_layers.data.idx_images import Images, read_images
@@ -13,6 +14,13 @@ from custom_layers.data.moving_digits import Films, moving_digits
 from custom_layers.data.number_words import number_in_words
 from custom_layers.data.pair_file import read_pair_file
 from custom_layers.data.parallel_corpus import SentencePairs
+from custom_layers.data.reviews import (
+    Reviews,
+    leave_out,
+    read_imdb,
+    read_rt_polarity,
+    split_reviews,
+)
 from custom_layers.data.sentence_pairs import load_sentence_pairs
 from custom_layers.data.spanish_english_demo import Translation, demo_pairs, demo_translations
 from custom_layers.data.text_file import read_text
@@ -37,6 +45,7 @@ __all__ = [
     "Images",
     "MemoryTask",
     "Parts",
+    "Reviews",
     "SentencePairs",
     "Series",
     "TextParts",
@@ -48,19 +57,24 @@ __all__ = [
     "demo_translations",
     "drawn_digits",
     "generated_play",
+    "generated_reviews",
     "generated_series",
+    "leave_out",
     "length_buckets",
     "load_sentence_pairs",
     "measured_intervals",
     "moving_digits",
     "number_in_words",
     "read_images",
+    "read_imdb",
     "read_pair_file",
+    "read_rt_polarity",
     "read_series",
     "read_text",
     "read_translate_folder",
     "split_in_time",
     "split_pairs",
+    "split_reviews",
     "split_text",
     "timed_alarms",
     "timed_spikes",
