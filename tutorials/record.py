@@ -38,7 +38,7 @@ without real data, on generated data of the same shape; each row names the data 
 """
 FOOT = """
 The figures come from each tutorial's `report.json`, which `python -m tutorials.record NAME` writes anew,
-and this table with it. Times are of two cores of a shared machine.
+and this table with it. Times are of processors, all cores together: half of them with two that are idle.
 """
 
 
@@ -62,7 +62,7 @@ def row(name: str) -> str:
     report = json.loads(path.read_text(encoding="utf-8"))
     figures = "<br>".join(f"{key}: {shown(value)}" for key, value in report["figures"].items())
     picture = f'<img src="{name}/{PICTURE}" width="300" alt="{name}">'
-    measured = f"{figures}<br>{report['data']}, {duration(report['seconds'])}"
+    measured = f"{figures}<br>{report['data']}, {duration(report['processor_seconds'])}"
     return f"| {link} | {report['claim']} | {measured} | {picture} |\n"
 
 

@@ -99,7 +99,7 @@ def test_recording_keeps_report_and_picture_and_writes_the_table(shelf):
 
 def test_a_page_that_fails_keeps_its_old_report_and_the_others_go_on(shelf, capsys):
     (shelf / "failing" / page.REPORT).write_text(
-        json.dumps({"claim": "Old.", "figures": {}, "data": "x", "seconds": 300})
+        json.dumps({"claim": "Old.", "figures": {}, "data": "x", "processor_seconds": 300})
     )
     assert record.main(["failing", "gates"]) == 1
     assert "failing ended with status 3" in capsys.readouterr().err
