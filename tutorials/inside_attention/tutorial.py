@@ -27,7 +27,6 @@ import importlib.util
 import itertools
 import os
 import sys
-import tempfile
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -39,16 +38,16 @@ import tensorflow as tf
 
 import custom_layers
 from custom_layers.data import SentencePairs, load_sentence_pairs
+from tutorials import page
 from tutorials.inside_attention import pictures, recall_tasks, three_translators
 from tutorials.inside_attention.score_measures import passing, share_where_both_meet, softmax
 from tutorials.inside_attention.turns import time_ratio
 from tutorials.nmt_with_attention.data import PRESETS, prepare
-from tutorials.page import show
 
 tf.get_logger().setLevel("ERROR")  # batches differ in length, so that functions are traced anew
-FAST = os.environ.get("TUTORIAL_FAST") == "1"
+PAGE = page.begin("inside_attention", "How anyone came to multiply q and k, and then v.")
+FAST, OUT, show = PAGE.fast, PAGE.out, PAGE.show
 SEEDS = range(1 if FAST else 3)
-OUT = Path(tempfile.mkdtemp(prefix="inside_attention_"))
 rng = np.random.default_rng(0)
 
 # %% [markdown]
@@ -344,7 +343,8 @@ print(three_translators.table(quality, accuracy))
 # Three of these sentences, in which words change places; what is right is framed.
 chosen = three_translators.telling(held_out, links, count=3)
 some = {name: [weights[i] for i in chosen] for name, weights in attended.items()}
-show(pictures.save_alignments(some, [links[i] for i in chosen], OUT / "alignments.png"))
+last = pictures.save_alignments(some, [links[i] for i in chosen], OUT / "alignments.png")
+show(last)
 
 # %% [markdown]
 # As found, with this seed and with two others that are not shown:
@@ -395,4 +395,5 @@ def check():
 
 
 check()
-print("all claims hold")
+figures = {f"links found, {name}": found.right for name, found in quality.items()}
+PAGE.report("Each step to softmax(QK/√d)V mends something in the one before.", figures, last)

@@ -28,7 +28,6 @@ import importlib.util
 import inspect
 import os
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -44,7 +43,7 @@ import tensorflow as tf
 import custom_layers
 from custom_layers.comparison import compare
 from custom_layers.data import load_sentence_pairs
-from tutorials.page import show
+from tutorials import page
 from tutorials.transformer import blocks, pictures
 from tutorials.transformer.data import PRESETS, learning_rate_of, prepare, sizes_of
 from tutorials.transformer.model import Transformer, build_transformer
@@ -58,14 +57,14 @@ tf.get_logger().setLevel("ERROR")  # batches differ in length, so that functions
 # fewer steps.
 
 # %%
-FAST = os.environ.get("TUTORIAL_FAST") == "1"
+PAGE = page.begin("transformer", "Spanish to English by attention alone.")
+FAST, OUT, show = PAGE.fast, PAGE.out, PAGE.show
 DATA = os.environ.get("TUTORIAL_DATA", "demo")
 SEED = 0
 PRESET = PRESETS["quick"]
 if FAST:
     PRESET = PRESET._replace(d_model=32, dff=64, vocabulary_size=300, steps=40, warmup_steps=30)
     PRESET = PRESET._replace(held_out_limit=64, bleu_limit=16)
-OUT = Path(tempfile.mkdtemp(prefix="transformer_"))
 rng = np.random.default_rng(SEED)
 
 # %% [markdown]
@@ -366,3 +365,12 @@ def check():
 
 
 check()
+figures: dict[str, object] = {f"BLEU, {name}": score for name, score in scores.items()}
+for name, values in report.held_out.items():
+    figures[f"held-out accuracy of words, {name}"] = values["masked_accuracy"]
+PAGE.report(
+    "Attention alone translates; what each part is for is shown by taking it away.",
+    figures,
+    OUT / "cross.png",
+    data=DATA,
+)
