@@ -84,13 +84,20 @@ class ScheduledSampling(keras.callbacks.Callback):
     Args:
         decoder: layer with a variable `probability`, such as `custom_layers.RNNDecoder`.
         decay: training step -> epsilon_i.
-    Raises: ValueError at the start of training for a decoder without that variable, and at a step
-        where epsilon_i is outside [0, 1].
+    Raises: ValueError when `decay` is no function, at the start of training for a decoder without that
+        variable, and at a step where epsilon_i is outside [0, 1].
     Source: Bengio et al. 2015, arXiv:1506.03099, section 2.4.
     """
 
     def __init__(self, decoder: Any, decay: Decay) -> None:
         super().__init__()
+        require(
+            callable(decay),
+            "scheduled_sampling",
+            "`decay` must be a function of the training step",
+            f"decay={decay!r}",
+            "Use linear_decay, exponential_decay or inverse_sigmoid_decay.",
+        )
         self.decoder = decoder
         self.decay = decay
         self._step = 0
