@@ -110,7 +110,9 @@ def test_the_probability_that_is_set_is_the_one_that_trains():
 
 
 def test_what_cannot_be_scheduled_is_said_in_one_line():
-    with pytest.raises(ValueError, match=r"`decay` must be a function.*decay=0.5. Use linear_decay"):
+    with pytest.raises(
+        ValueError, match=r"`decay` must be a function.*decay=0.5. Use linear_decay"
+    ):
         ScheduledSampling(None, 0.5)
     model, decoder = build(None)
     with pytest.raises(ValueError, match="`decoder` must have a variable `probability`"):
