@@ -7,6 +7,7 @@ from keras import ops
 
 import custom_layers
 from custom_layers import BatchNormLSTM, BatchNormLSTMCell
+from tests.gradients.settings import CLOSE, WIDE
 from tests.parity.differentiate import BACKEND, outputs_and_gradients
 
 BATCH, STEPS, FEATURES, UNITS, EPSILON = 6, 5, 3, 4, 1e-3
@@ -16,12 +17,12 @@ on_tensorflow = pytest.mark.skipif(BACKEND != "tensorflow", reason="run on Tenso
 
 @pytest.fixture(autouse=True)
 def wide():
-    keras.config.set_floatx("float64")
-    keras.config.set_dtype_policy("float64")
+    keras.config.set_floatx(WIDE)
+    keras.config.set_dtype_policy(WIDE)
 
 
 def normal(*shape, seed=0):
-    return np.random.default_rng(seed).standard_normal(shape)
+    return np.random.default_rng(seed).standard_normal(shape).astype(WIDE)
 
 
 def build(max_steps=STEPS, **options):
@@ -77,7 +78,7 @@ def test_outputs_and_states_are_those_of_the_equations(training, steps):
     x = normal(BATCH, steps, FEATURES, seed=90)
     outputs, states, _ = by_hand(weights_of(layer), x, training)
     for got, wanted in zip(layer(x, training=training), [outputs, *states], strict=True):
-        np.testing.assert_allclose(ops.convert_to_numpy(got), wanted, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(ops.convert_to_numpy(got), wanted, rtol=0, atol=CLOSE)
 
 
 @pytest.mark.parametrize("steps", [STEPS, STEPS + 2, STEPS - 2])
@@ -94,7 +95,7 @@ def test_moving_statistics_move_to_those_of_the_batch(steps):
             key = f"{name}_moving_{which}"
             wanted = before[key].copy()
             wanted[:count] = 0.8 * wanted[:count] + 0.2 * np.stack(values)[:count]
-            np.testing.assert_allclose(after[key], wanted, rtol=0, atol=1e-12, err_msg=key)
+            np.testing.assert_allclose(after[key], wanted, rtol=CLOSE, atol=CLOSE, err_msg=key)
     assert not any(np.array_equal(before[k], after[k]) for k in after if "moving" in k)
 
 
