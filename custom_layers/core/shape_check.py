@@ -65,6 +65,18 @@ def require_rate(value: Any, *, owner: str, name: str) -> float:
     return float(value)
 
 
+def require_positive(value: Any, *, owner: str, name: str, way_out: str) -> float:
+    """A number above 0, such as what is added to a variance; anything else raises ValueError."""
+    require(
+        isinstance(value, numbers.Real) and float(value) > 0,
+        owner,
+        f"`{name}` must be a number above 0",
+        f"{name}={value!r}",
+        way_out,
+    )
+    return float(value)
+
+
 def require_positive_integer(value: Any, *, owner: str, name: str) -> int:
     """A width or a count is an integer of 1 or more (NumPy's integers count as integers)."""
     is_integer = hasattr(value, "__index__") and not isinstance(value, bool)

@@ -23,7 +23,6 @@ Differs from keras.layers.LSTM: (1), (2), (3), (6) and (7). The mean over a batc
 it: give it sequences of one length.
 """
 
-import numbers
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -31,7 +30,12 @@ import keras
 from keras import ops
 
 from custom_layers.core.protocols import Shape, Tensor
-from custom_layers.core.shape_check import require, require_positive_integer, require_rate
+from custom_layers.core.shape_check import (
+    require,
+    require_positive,
+    require_positive_integer,
+    require_rate,
+)
 from custom_layers.recurrent.gate_products import multiply
 from custom_layers.recurrent.lstm import LSTM, LSTMCell
 from custom_layers.recurrent.recurrent_cell import StepParameters
@@ -155,14 +159,9 @@ class BatchNormLSTMCell(LSTMCell):
         super().__init__(units, **kwargs)
         self.max_steps = require_positive_integer(max_steps, owner=self.name, name="max_steps")
         self.momentum = require_rate(momentum, owner=self.name, name="momentum")
-        require(
-            isinstance(epsilon, numbers.Real) and float(epsilon) > 0,
-            self.name,
-            "`epsilon` must be a number above 0",
-            f"epsilon={epsilon!r}",
-            "The default is 1e-5.",
+        self.epsilon = require_positive(
+            epsilon, owner=self.name, name="epsilon", way_out="The default is 1e-5."
         )
-        self.epsilon = float(epsilon)
         self.gamma_initializer = keras.initializers.get(
             gamma_initializer or keras.initializers.Constant(0.1)
         )

@@ -14,7 +14,6 @@ epsilon.
 Differs from keras.layers.LSTM: (1), (2), (3) and (6). Other libraries normalize each slot by itself.
 """
 
-import numbers
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -22,7 +21,7 @@ import keras
 from keras import ops
 
 from custom_layers.core.protocols import Shape, Tensor
-from custom_layers.core.shape_check import require
+from custom_layers.core.shape_check import require_positive
 from custom_layers.recurrent.gate_products import multiply
 from custom_layers.recurrent.lstm import LSTM, LSTMCell, LSTMStep
 from custom_layers.recurrent.recurrent_cell import StepParameters
@@ -93,14 +92,9 @@ class LayerNormLSTMCell(LSTMCell):
 
     def __init__(self, units: int, *, epsilon: float = 1e-5, **kwargs: Any) -> None:
         super().__init__(units, **kwargs)
-        require(
-            isinstance(epsilon, numbers.Real) and float(epsilon) > 0,
-            self.name,
-            "`epsilon` must be a number above 0",
-            f"epsilon={epsilon!r}",
-            "The default is 1e-5.",
+        self.epsilon = require_positive(
+            epsilon, owner=self.name, name="epsilon", way_out="The default is 1e-5."
         )
-        self.epsilon = float(epsilon)
 
     def build(self, input_shape: Shape) -> None:
         super().build(input_shape)

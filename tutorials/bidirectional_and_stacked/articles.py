@@ -13,8 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from custom_layers.data import SentencePairs, demo_pairs, load_sentence_pairs
-from custom_layers.data.local_files import DATA_FOLDER_VARIABLE, local_file
+from custom_layers.data import SentencePairs
 
 ARTICLES = ("el", "la", "los", "las")  # answers 1 to 4; 0 is "not asked"
 PADDING, UNKNOWN, BLOT = 0, 1, 2
@@ -43,16 +42,6 @@ class Articles(NamedTuple):
         """The sentences from `first` to before `last`."""
         chosen = slice(first, last)
         return Articles(self.x[chosen], self.y[chosen], self.words, self.texts[chosen])
-
-
-def corpus() -> tuple[SentencePairs, str]:
-    """Real sentence pairs where they lie on this machine, else generated ones; and what they are."""
-    if local_file("spa-eng/spa.txt") is not None:
-        return load_sentence_pairs("spa-eng"), "spa-eng"
-    print(
-        f"No spa-eng/spa.txt in the folder that {DATA_FOLDER_VARIABLE} names: sentences are generated."
-    )
-    return demo_pairs(), "generated sentences"
 
 
 def words_of(text: str) -> list[str]:

@@ -41,6 +41,7 @@ from tutorials import page
 from tutorials.bidirectional_and_stacked import articles, pictures
 from tutorials.bidirectional_and_stacked.knowledge import jacobian_norms
 from tutorials.bidirectional_and_stacked.networks import WIDTH, cells, deep_reader, reader
+from tutorials.sentence_corpus import corpus
 
 PAGE = page.begin("bidirectional_and_stacked", "What each direction knows, and what depth does.")
 rng = np.random.default_rng(0)
@@ -131,7 +132,7 @@ PAGE.show(pictures.save_knowledge(knowledge, PAGE.out / "knowledge.png"))
 # no article stood, nothing is asked (label 0 and weight 0).
 
 # %%
-pairs, data = articles.corpus()
+pairs, data = corpus()
 COUNT, EPOCHS, BATCH = (1500, 2, 50) if PAGE.fast else (6000, 3, 100)
 blotted = articles.blotted(pairs, COUNT, vocabulary=6000, seed=0)
 train, test = blotted.part(COUNT // 6, None), blotted.part(0, COUNT // 6)

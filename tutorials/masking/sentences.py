@@ -9,8 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from custom_layers.data import SentencePairs, demo_pairs, load_sentence_pairs
-from custom_layers.data.local_files import DATA_FOLDER_VARIABLE, local_file
+from custom_layers.data import SentencePairs
 
 PADDING, UNKNOWN = 0, 1
 FIRST_WORD = 2  # numbers below are no words
@@ -29,16 +28,6 @@ class Questions(NamedTuple):
     labels: np.ndarray
     texts: list[str]
     words: int
-
-
-def corpus() -> tuple[SentencePairs, str]:
-    """Real sentence pairs where they lie on this machine, else generated ones; and what they are."""
-    if local_file("spa-eng/spa.txt") is not None:
-        return load_sentence_pairs("spa-eng"), "spa-eng"
-    print(
-        f"No spa-eng/spa.txt in the folder that {DATA_FOLDER_VARIABLE} names: sentences are generated."
-    )
-    return demo_pairs(), "generated sentences"
 
 
 def words_of(text: str) -> list[str]:

@@ -39,6 +39,7 @@ from custom_layers.training import masked_accuracy, masked_loss
 from tutorials import page
 from tutorials.masking import cost, pictures, proof, sentences
 from tutorials.masking.model import logits_with_padding, reader
+from tutorials.sentence_corpus import corpus
 
 tf.get_logger().setLevel("ERROR")  # batches differ in length, so that functions are traced anew
 PAGE = page.begin("masking", "What padding changes with a mask and without one, and what it costs.")
@@ -50,7 +51,7 @@ rng = np.random.default_rng(0)
 # Words become numbers, and 0 is no word. `to_tensor` pads each row to the longest.
 
 # %%
-pairs, data = sentences.corpus()
+pairs, data = corpus()
 questions = sentences.questions(pairs, count=1500 if PAGE.fast else 6000, vocabulary=3000, seed=0)
 rows = questions.rows[:4].to_tensor()
 for text, row in zip(questions.texts, rows.numpy(), strict=False):
