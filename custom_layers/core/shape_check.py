@@ -53,14 +53,20 @@ def require_shape(
     )
 
 
-def require_rate(value: Any, *, owner: str, name: str) -> float:
+def require_rate(
+    value: Any,
+    *,
+    owner: str,
+    name: str,
+    way_out: str = "It is the share of units that is dropped; use 0 for none.",
+) -> float:
     """A dropout rate is a probability in [0, 1); anything else raises ValueError."""
     require(
         isinstance(value, numbers.Real) and 0 <= float(value) < 1,
         owner,
         f"`{name}` must be a probability in [0, 1)",
         f"{name}={value!r}",
-        "It is the share of units that is dropped; use 0 for none.",
+        way_out,
     )
     return float(value)
 

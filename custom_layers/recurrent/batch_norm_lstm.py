@@ -158,7 +158,12 @@ class BatchNormLSTMCell(LSTMCell):
     ) -> None:
         super().__init__(units, **kwargs)
         self.max_steps = require_positive_integer(max_steps, owner=self.name, name="max_steps")
-        self.momentum = require_rate(momentum, owner=self.name, name="momentum")
+        self.momentum = require_rate(
+            momentum,
+            owner=self.name,
+            name="momentum",
+            way_out="It is the share of the moving statistics that a batch leaves as it is.",
+        )
         self.epsilon = require_positive(
             epsilon, owner=self.name, name="epsilon", way_out="The default is 1e-5."
         )
