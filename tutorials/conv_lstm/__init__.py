@@ -1,0 +1,1 @@
+"""The next pictures of a film: an LSTM whose products are convolutions."""
