@@ -42,6 +42,20 @@ def test_squared_error_sums_over_pixels_and_is_the_ink_of_what_nobody_drew(rando
     assert_allclose(in_patches, films.squared_error(said, film))
 
 
+def test_the_film_to_look_at_is_the_one_whose_digits_keep_apart(random):
+    corners = random.uniform(0, 18, (20, films.SEEN + films.AHEAD, 3, 2))
+    shown = films.Films(np.empty(0), np.empty(0), corners, np.empty(0))
+    closest = [
+        min(
+            np.hypot(*(film[t, a] - film[t, b]))
+            for t in range(films.SEEN, films.SEEN + films.AHEAD)
+            for a, b in [(0, 1), (0, 2), (1, 2)]
+        )
+        for film in corners
+    ]
+    assert films.most_apart(shown) == np.argmax(closest)
+
+
 @pytest.mark.parametrize("way", [(0, 0), (2, -3), (-1, 4), (-6, -6), (9, 0)])
 def test_a_shifted_picture_is_as_rolled_with_ground_behind(random, way):
     picture = random.random((8, 8))

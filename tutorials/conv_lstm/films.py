@@ -50,3 +50,12 @@ def squared_error(said: np.ndarray, true: np.ndarray) -> np.ndarray:
     """
     axes = tuple(range(2, true.ndim))
     return ((said.astype("float64") - true) ** 2).sum(axis=axes).mean(axis=0)
+
+
+def most_apart(films: Films) -> int:
+    """The film whose digits keep the largest distance in the frames ahead: the one to look at."""
+    corners = films.corners[:, SEEN:]
+    between = corners[:, :, :, None] - corners[:, :, None]
+    distance = np.linalg.norm(between, axis=-1)
+    distance[..., *np.diag_indices(corners.shape[2])] = np.inf  # of each to itself
+    return int(distance.min(axis=(1, 2, 3)).argmax())

@@ -112,10 +112,8 @@ def save_pull(film: np.ndarray, inside: Inside, path: Path) -> Path:
             axes.plot(*reversed(inside.place), "+", color="C2", markersize=7)
     panels[0, 0].set_ylabel("seen", rotation=0, ha="right", va="center", size=9)
     panels[1, 0].set_ylabel("|dp/dh|", rotation=0, ha="right", va="center", size=9)
-    colours = plt.get_cmap("magma")
-    colours.set_bad("0.75")
     bar = figure.colorbar(shown, ax=panels[1], fraction=0.02, pad=0.01)
-    bar.set_label("log10 of the largest", size=8)
+    bar.set_label("log10 of the largest\n(white: exactly 0)", size=8)
     return _saved(figure, path)
 
 

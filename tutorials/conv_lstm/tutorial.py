@@ -45,6 +45,7 @@ from tutorials.conv_lstm.films import (
     SEEN,
     SIZE,
     films,
+    most_apart,
     patches,
     pixels,
     squared_error,
@@ -56,7 +57,7 @@ PAGE = page.begin(
     "conv_lstm", "The next pictures of a film: an LSTM whose products are convolutions."
 )
 rng = np.random.default_rng(0)
-FILTERS, BATCH = (8 if PAGE.fast else 32), 16
+FILTERS, BATCH = (8 if PAGE.fast else 32), 8
 
 # %% [markdown]
 # ## 1. Films
@@ -215,9 +216,10 @@ said["ConvLSTM, free run trained"] = pixels(free.predict(x_test[:, :SEEN], verbo
 errors["ConvLSTM, free run trained"] = squared_error(said["ConvLSTM, free run trained"], true)
 for name, error in errors.items():
     print(f"{name:28}", *(f"{e:5.1f}" for e in error))
-shown = {name: frames[1] for name, frames in said.items() if len(errors[name]) == AHEAD}
+look_at = most_apart(test)
+shown = {name: frames[look_at] for name, frames in said.items() if len(errors[name]) == AHEAD}
 of_horizon = {name: error for name, error in errors.items() if len(error) == AHEAD}
-PAGE.show(pictures.save_forecasts(true[1], shown, of_horizon, ink, PAGE.out / "picture.png"))
+PAGE.show(pictures.save_forecasts(true[look_at], shown, of_horizon, ink, PAGE.out / "picture.png"))
 
 # %% [markdown]
 # A grey smear is the honest answer of a network that must say how bright a pixel is *in the mean* of
@@ -253,12 +255,12 @@ print("error one frame ahead, of the ink:", {k: round(float(v), 3) for k, v in o
 
 # %%
 reader = networks["ConvLSTM"]
-ink_of = x_test[0, SEEN].sum(axis=-1)[4:-4, 4:-4]  # a patch with ink, away from the walls
+ink_of = x_test[look_at, SEEN].sum(axis=-1)[4:-4, 4:-4]  # a patch with ink, away from the walls
 row, column = np.unravel_index(np.argmax(ink_of), ink_of.shape)
-inside = look_inside(reader, x_test[0, :SEEN], (int(row) + 4, int(column) + 4))
+inside = look_inside(reader, x_test[look_at, :SEEN], (int(row) + 4, int(column) + 4))
 busiest = int(np.argmax(inside.values["forget gate"].std(axis=(0, 1, 2))))
 maps = {name: value[..., busiest] for name, value in inside.values.items()}
-PAGE.show(pictures.save_gates(test.pixels[0, :SEEN], maps, PAGE.out / "gates.png"))
+PAGE.show(pictures.save_gates(test.pixels[look_at, :SEEN], maps, PAGE.out / "gates.png"))
 
 # %% [markdown]
 # ## 8. Inside: a cone
@@ -276,7 +278,7 @@ PAGE.show(pictures.save_gates(test.pixels[0, :SEEN], maps, PAGE.out / "gates.png
 # %%
 reach = inside.reach()
 print("patches from the one that is asked about, frame by frame:", reach)
-PAGE.show(pictures.save_pull(test.pixels[0, :SEEN], inside, PAGE.out / "cone.png"))
+PAGE.show(pictures.save_pull(test.pixels[look_at, :SEEN], inside, PAGE.out / "cone.png"))
 
 # %% [markdown]
 # ## 9. In TensorBoard
