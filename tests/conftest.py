@@ -6,8 +6,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
+import gc
+
 import keras
 import pytest
+
+# A graph in the making is a million small objects: collecting at the usual thresholds, most of a full
+# collection finds nothing and costs seconds. Tests of what is let go collect by themselves.
+gc.set_threshold(100_000, 50, 100)
 
 
 @pytest.fixture(autouse=True)

@@ -39,20 +39,20 @@ def comparison(pair, dtype, mode="eager", **options):
 
 # Equality in float64 is the proof, in every mode; float32 says that no precision is lost on the way,
 # which a part of the pairs shows as well.
-PART, REST = HERE[::4], [pair for pair in HERE if pair not in HERE[::4]]
+PART, COMPILED, REST = HERE[::4], HERE[::2], HERE[1::2]
 SETTINGS = {  # mode, dtype, pairs, whether it belongs to the slow tests
     "tensorflow": [
         ("eager", "float64", HERE, False),
         ("eager", "float32", PART, False),
         ("traced", "float64", PART, False),
-        ("traced", "float64", REST, True),
+        ("traced", "float64", REST, True),  # so each pair is traced, compiled or not
         ("traced", "float32", PART, True),
-        ("jit", "float64", HERE[::2], True),  # a compilation takes seconds
+        ("jit", "float64", COMPILED, True),  # traced as well; a compilation takes seconds
         ("jit", "float32", HERE[::8], True),
     ],
     # keras.ops computes parts of float64 in float32 on JAX (tanh) and on Torch (matmul), in Keras's
     # layers as in ours: the proof there is in float32. JAX compiles each setting: half are slow tests.
-    "jax": [("jit", "float32", HERE[::2], False), ("jit", "float32", HERE[1::2], True)],
+    "jax": [("jit", "float32", COMPILED, False), ("jit", "float32", REST, True)],
     "torch": [("eager", "float32", HERE, False)],
 }[BACKEND]
 RUNS = [
