@@ -42,6 +42,26 @@ def test_the_command_line_is_read_for_the_page_alone(tmp_path, monkeypatch):
     assert page.begin("masking", "What a mask does.").fast is False
     monkeypatch.setenv("TUTORIAL_FAST", "1")
     assert page.begin("masking", "What a mask does.").fast is True
+    monkeypatch.setattr(sys, "argv", command[:1])
+    assert page.begin("gates", "What a gate does.").fast is True
+
+
+def test_without_a_folder_pictures_go_to_one_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    runs = [page.begin("gates", "What a gate does.") for _ in range(2)]
+    assert runs[0].out != runs[1].out
+    assert not list(tmp_path.iterdir()), "nothing is left where one stands"
+
+
+def test_a_report_tells_the_processors_time_from_the_clock_s(tmp_path, picture, monkeypatch):
+    monkeypatch.setattr(page.time, "process_time", lambda: 12.3)
+    monkeypatch.setattr(page.time, "monotonic", lambda: page.BEGUN + 45.6)
+    report = json.loads(page.Page("gates", True, tmp_path).report("", {}, picture).read_text())
+    assert (report["processor_seconds"], report["seconds"]) == (12, 46)
+
+
+def test_durations_are_in_seconds_up_to_two_minutes():
+    assert [record.duration(s) for s in (40, 119, 120, 290)] == ["40 s", "119 s", "2 min", "5 min"]
 
 
 def test_help_and_a_wrong_option(monkeypatch, capsys):
@@ -78,7 +98,9 @@ def shelf(tmp_path, monkeypatch):
         script = str(tmp_path / name / "tutorial.py")
         with monkeypatch.context() as patch:
             patch.setattr(sys, "argv", [script, *command[3:]])
-            patch.setenv(page.RECORD_VARIABLE, env[page.RECORD_VARIABLE])
+            patch.delenv("TUTORIAL_FAST", raising=False)
+            for variable in {page.RECORD_VARIABLE, "TUTORIAL_FAST"} & env.keys():
+                patch.setenv(variable, env[variable])
             try:
                 runpy.run_path(script, run_name="__main__")
             except SystemExit as error:
@@ -88,9 +110,11 @@ def shelf(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_recording_keeps_report_and_picture_and_writes_the_table(shelf):
+def test_recording_keeps_report_and_picture_and_writes_the_table(shelf, monkeypatch):
+    monkeypatch.setenv("TUTORIAL_FAST", "1")  # of the shell: a record is of the whole page
     assert record.main(["gates"]) == 0
-    assert json.loads((shelf / "gates" / page.REPORT).read_text())["figures"] == {"kept": 3}
+    report = json.loads((shelf / "gates" / page.REPORT).read_text())
+    assert (report["figures"], report["fast"]) == ({"kept": 3}, False)
     assert (shelf / "gates" / page.PICTURE).read_bytes() == b"p"
     text = (shelf / "README.md").read_text()
     assert "| [`gates`](gates/tutorial.ipynb) | Gates keep. | kept: 3<br>generated, " in text
@@ -105,6 +129,15 @@ def test_a_page_that_fails_keeps_its_old_report_and_the_others_go_on(shelf, caps
     assert "failing ended with status 3" in capsys.readouterr().err
     assert "Old. | x, 5 min |" in (shelf / "README.md").read_text().replace("<br>", "")
     assert (shelf / "gates" / page.REPORT).is_file()
+
+
+def test_without_names_those_with_a_report_are_run_and_with_table_none(shelf):
+    old = {"claim": "Old.", "figures": {}, "data": "x", "processor_seconds": 3}
+    (shelf / "gates" / page.REPORT).write_text(json.dumps(old))
+    assert record.main(["--table"]) == 0
+    assert "Old." in (shelf / "README.md").read_text()
+    assert record.main([]) == 0, "the others, one of which fails, are left alone"
+    assert "Gates keep." in (shelf / "README.md").read_text()
 
 
 def test_what_cannot_be_recorded_is_said_in_one_line(shelf, capsys):
