@@ -302,10 +302,10 @@ PAGE.show(pictures.save_what_decides(gradients, lost, PAGE.out / "decides.png"))
 
 # %% [markdown]
 # By the states (left), the last one has both answers read off it, and so hears most. By the frames
-# (middle), both ends of the film weigh most, for both answers, and a gradient tells them apart but little.
-# Of the way this is no surprise: the slope of a line through points is found from its ends. To take a
-# frame away (right) does tell them apart. No one frame is missed for the digit, which nine others show.
-# For the way **the last frames are missed most**: they alone can say that there was a bounce.
+# (middle), both ends of the film weigh most, for both answers; this tells the two apart but little. Of
+# the way it is no surprise: the slope of a line through points is found from its ends. To take a frame
+# away (right) does tell them apart. No one frame is missed for the digit, which nine others show.
+# For the way **the last frames are missed most**: they alone can show a bounce that has just been.
 #
 # And over the training of the network that was asked at the end alone, as the inspector saw it: how much
 # of the loss reached the first state, as a share of what the last one heard. It begins at a few
