@@ -175,7 +175,7 @@ PAGE.show(pictures.save_films(asked, told, PAGE.out / "films.png"))
 # right, as by chance. All frames in no order show the digit as well as the LSTM does. Of the way they
 # show the line on which it moved, and seldom at which end it began; section 5 says how much can be known
 # so. The LSTM knows both. To be asked at every frame costs nothing but the answers, and teaches the
-# digit better than to be asked at the end alone; the way at the end it teaches no better.
+# digit better than to be asked at the end alone; the way at the end it teaches about as well.
 #
 # ## 4. Without learning: shift and compare
 #
