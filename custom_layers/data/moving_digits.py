@@ -44,6 +44,7 @@ def moving_digits(
     digits: int = 2,
     speed: float = 3.0,
     seed: int = 0,
+    directions: int | None = None,
 ) -> Films:
     """Make films of the pictures, each digit from a random place in a random direction.
 
@@ -53,10 +54,16 @@ def moving_digits(
         size: rows and columns of the films; larger than the pictures, which are square.
         speed: pixels a step, >= 0.
         seed: int. Same seed: same films.
+        directions: int >= 1, of how many ways, equally spaced, one is drawn: the first is to the right,
+            the others follow clockwise. A wall turns them into one another where they are an even
+            number. None: any angle.
 
-    Raises: ValueError for pictures that are not square or do not fit, and for a speed below 0.
+    Raises: ValueError for pictures that are not square or do not fit, for a speed below 0, and for no
+        directions.
     """
     numbers = {"count": count, "steps": steps, "digits": digits, "size": size}
+    if directions is not None:
+        numbers["directions"] = directions
     for name, value in numbers.items():
         require_positive_integer(value, owner=OWNER, name=name)
     height, width = images.pixels.shape[1:]
@@ -78,6 +85,8 @@ def moving_digits(
     chosen = random.integers(len(images.pixels), size=(count, digits))
     first = random.uniform(0, room, (count, digits, 2))
     angle = random.uniform(0, 2 * np.pi, (count, digits))
+    if directions is not None:
+        angle = 2 * np.pi * random.integers(directions, size=(count, digits)) / directions
     velocities = speed * np.stack([np.sin(angle), np.cos(angle)], axis=-1)
     straight = first[:, None] + np.arange(steps)[:, None, None] * velocities[:, None]
     corners = folded(straight, room)  # (1)

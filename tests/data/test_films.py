@@ -150,6 +150,31 @@ def test_where_two_digits_meet_the_brighter_pixel_is_seen():
     assert films.pixels.max() == np.float32(200 / 255)  # and no sum of both
 
 
+@pytest.mark.parametrize("directions", [1, 3, 4, 8])
+def test_digits_fly_in_one_of_so_many_directions(directions):
+    films = moving_digits(dots(), 300, 2, 12, digits=2, speed=2.0, directions=directions)
+    down, right = films.velocities.reshape(-1, 2).T / 2
+    turns = np.arctan2(down, right) * directions / (2 * np.pi)
+    np.testing.assert_allclose(turns, np.round(turns), atol=1e-9)
+    drawn = np.bincount(np.round(turns).astype(int) % directions, minlength=directions)
+    assert drawn.min() > 0.6 * 600 / directions  # all of them, about as often
+    np.testing.assert_allclose(np.hypot(down, right), 1)
+
+
+def test_the_four_directions_are_right_down_left_and_up():
+    films = moving_digits(dots(), 50, 2, 12, digits=1, speed=1.0, directions=4)
+    found = {(row, column) for row, column in np.round(films.velocities[:, 0], 9) + 0.0}
+    assert found == {(0, 1), (1, 0), (0, -1), (-1, 0)}
+
+
+def test_any_angle_stays_what_it_was():
+    films = moving_digits(dots(), 1, 2, 12, digits=1, speed=1.0, seed=3)
+    random = np.random.default_rng(3)
+    random.integers(3, size=(1, 1)), random.uniform(0, 9, (1, 1, 2))
+    angle = random.uniform(0, 2 * np.pi)
+    np.testing.assert_allclose(films.velocities[0, 0], [np.sin(angle), np.cos(angle)])
+
+
 def test_a_way_far_beyond_the_walls_is_folded():
     np.testing.assert_allclose(
         folded(np.array([-1.0, 0, 4, 10, 11, 19, 21, 43]), 10), [1, 0, 4, 10, 9, 1, 1, 3]
@@ -169,6 +194,8 @@ def test_films_come_back_with_their_seed():
         ({"steps": 0}, "`steps` must be a positive"),
         ({"digits": 1.5}, "`digits` must be a positive"),
         ({"size": 3}, "larger than the pictures.*size=3, pictures of 3 x 3"),
+        ({"directions": 0}, "`directions` must be a positive"),
+        ({"directions": 2.5}, "`directions` must be a positive"),
         ({"speed": -1}, "`speed` must be a number of pixels a step"),
         ({"speed": float("nan")}, "`speed` must be a number of pixels a step"),
     ],

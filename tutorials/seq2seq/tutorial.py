@@ -49,7 +49,7 @@ from custom_layers.training import inverse_sigmoid_decay, linear_decay
 from tutorials import page
 from tutorials.seq2seq import claims, feeding, lengths_right, model, pictures, tasks
 from tutorials.seq2seq.pictures import WITH, WITHOUT
-from tutorials.seq2seq.side_by_side import train_both
+from tutorials.side_by_side import train_both
 
 PAGE = page.begin("seq2seq", "Every shape of sequence task, attention over length, what is fed in.")
 BATCH, ALIKE = 64, 30  # the losses of so many batches are compared: rounding grows afterwards

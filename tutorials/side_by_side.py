@@ -38,9 +38,7 @@ class Pair(NamedTuple):
         return float(np.max(np.abs(own - builtin) / np.maximum(1, np.abs(builtin))))
 
 
-def train_both(
-    build: Callable[[Any], Any], x: Any, y: np.ndarray, seed: int = 0, **options: Any
-) -> Pair:
+def train_both(build: Callable[[Any], Any], x: Any, y: Any, seed: int = 0, **options: Any) -> Pair:
     """Build from `keras.layers` and from `custom_layers`, start alike, train both.
 
     Args:
