@@ -44,7 +44,8 @@ def save_forecasts(
     """
     rows = {"what came": true, **said}
     figure = plt.figure(figsize=(10, 1.0 * len(rows) + 3.6), layout="constrained")
-    above, below = figure.subfigures(2, 1, height_ratios=[len(rows), 3.4])
+    halves: Any = figure.subfigures(2, 1, height_ratios=[len(rows), 3.4])
+    above, below = halves
     panels = above.subplots(len(rows), len(true))
     for row, (name, film) in zip(panels, rows.items(), strict=True):
         for axes, frame in zip(row, film, strict=True):

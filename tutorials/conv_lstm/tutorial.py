@@ -51,7 +51,7 @@ from tutorials.conv_lstm.films import (
     squared_error,
 )
 from tutorials.conv_lstm.inside import look_inside
-from tutorials.seq2seq.side_by_side import BatchLosses, train_both
+from tutorials.side_by_side import BatchLosses, train_both
 
 PAGE = page.begin(
     "conv_lstm", "The next pictures of a film: an LSTM whose products are convolutions."
@@ -222,9 +222,10 @@ of_horizon = {name: error for name, error in errors.items() if len(error) == AHE
 PAGE.show(pictures.save_forecasts(true[look_at], shown, of_horizon, ink, PAGE.out / "picture.png"))
 
 # %% [markdown]
-# A grey smear is the honest answer of a network that must say how bright a pixel is *in the mean* of
-# all that may come. Half a pixel to the left or right is settled by rounding, and two digits that cross
-# are hard to tell apart. So errors grow, and no forecast of single pixels stays sharp.
+# Digits far from each other, and still they melt away. The one-frame network even forgets them: what is
+# less than half likely it darkens once more at every frame. The other has learnt to stay grey, which is
+# the honest answer of a network that must say how bright a pixel is *in the mean* of all that may come:
+# half a pixel to the left or right is settled by rounding, and every error is read again.
 #
 # ## 6. A larger frame, and one more digit
 #
@@ -251,7 +252,9 @@ print("error one frame ahead, of the ink:", {k: round(float(v), 3) for k, v in o
 # ## 7. Inside: gates that are pictures
 #
 # Each gate has a value at each place. Here is what one filter of each does while a film runs: the one
-# whose forget gate changes most.
+# whose forget gate changes most. In the recorded run that filter keeps the empty ground: its forget gate
+# shuts where a digit is or has just been, and opens at the walls, where the cell grows frame by frame.
+# They are the zeros of the padding, seen.
 
 # %%
 reader = networks["ConvLSTM"]
