@@ -13,7 +13,7 @@ import pytest
 
 # A graph in the making is a million small objects: collecting at the usual thresholds, most of a full
 # collection finds nothing and costs seconds. Tests of what is let go collect by themselves.
-gc.set_threshold(100_000, 50, 100)
+gc.set_threshold(20_000, 20, 10)
 
 
 @pytest.fixture(autouse=True)
