@@ -311,7 +311,7 @@ def begun(tmp_path_factory):
     ]
     folders = ["--out", "out", "--report", "report.json", "--data", "play.txt"]
     places = [part if part.startswith("--") else str(folder / part) for part in folders]
-    command = [*settings, *places, "--no-xla"]
+    command = [*settings, *places]
     assert longer_run.main([*command, "--passes", "1"]) == 0
     return folder, command
 
@@ -323,7 +323,7 @@ def test_a_longer_run_goes_on_as_if_it_had_not_stopped(begun, tmp_path):
     assert longer_run.main(command) == 0
     resumed = json.loads(report.read_text(encoding="utf-8"))
     corpus = data.corpus_of(generated_play(6000), "play.txt")
-    whole = longer_run.run(TINY, corpus, tmp_path, jit=False)
+    whole = longer_run.run(TINY, corpus, tmp_path)
     assert resumed["settings"] == TINY._asdict()
     assert resumed["passes"] == whole["passes"] == 3
     for name, value in whole.items():

@@ -26,7 +26,8 @@ def compiled(model: keras.Model, rate: float, updates: int, jit: bool = True) ->
     """Adam, whose rate falls from `rate` along a half cosine to 0 at `updates`, and a clipped gradient.
 
     The loss is the mean cross-entropy in nats per character. With `jit` one step is one XLA program:
-    with `gradient="bptt"` the fastest way on a CPU, after some seconds of compiling.
+    with `gradient="bptt"` the fastest way on a CPU, after some seconds of compiling, but for a model
+    with dropout: XLA draws its random masks so slowly there that a step takes five times as long.
     """
     model.compile(
         keras.optimizers.Adam(

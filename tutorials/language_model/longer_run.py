@@ -105,7 +105,7 @@ def restore(path: Path, trained: keras.Model, settings: Settings) -> dict[str, l
 
 
 def run(
-    settings: Settings, corpus: data.Corpus, out: Path, passes: int | None = None, jit: bool = True
+    settings: Settings, corpus: data.Corpus, out: Path, passes: int | None = None, jit: bool = False
 ) -> dict[str, Any]:
     """Train to the end, or for so many passes more, and measure the best weights on the held-out text.
 
@@ -170,7 +170,11 @@ def main(argv: list[str] | None = None) -> int:
             f"--{name}", type=type(value), default=value, metavar="N", help=f"{meaning} [{value}]"
         )
     parser.add_argument("--passes", type=int, metavar="N", help="stop after so many more, for now")
-    parser.add_argument("--no-xla", action="store_true", help="begin sooner, and take longer")
+    parser.add_argument(
+        "--xla",
+        action="store_true",
+        help="a step as one XLA program: on a CPU for --dropout 0 alone",
+    )
     parser.add_argument("--data", type=Path, metavar="FILE", help="a text; without it Shakespeare")
     parser.add_argument(
         "--out", type=Path, default=Path("longer_run"), metavar="DIR", help="for checkpoints"
@@ -184,7 +188,7 @@ def main(argv: list[str] | None = None) -> int:
         corpus = (
             data.corpus_of(read_text(given.data), given.data.name) if given.data else data.load()
         )
-        report = run(settings, corpus, given.out, given.passes, not given.no_xla)
+        report = run(settings, corpus, given.out, given.passes, given.xla)
     except (DataError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
