@@ -331,6 +331,10 @@ def test_a_longer_run_goes_on_as_if_it_had_not_stopped(begun, tmp_path):
             assert resumed[name] == pytest.approx(value, rel=1e-6), name
     assert whole["perplexity, held out"] == math.exp(whole["nats per character, held out"])
     assert whole["nats per character, held out"] < math.log(len(corpus.vocabulary))
+    ((name, value),) = longer_run.recorded(report).items()
+    assert value == resumed["nats per character, held out"]
+    assert name.startswith("nats of 1 x 8 units, 3 passes (")
+    assert longer_run.recorded(tmp_path / "none.json") == {}
 
 
 def test_a_longer_run_refuses_what_is_not_its_own(begun, tmp_path, capsys):

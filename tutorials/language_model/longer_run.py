@@ -23,7 +23,7 @@ from custom_layers.comparison.model_state import put_state, take_state
 from custom_layers.data import DataError, TextStreams, read_text
 from tutorials.language_model import data, learning, model
 
-REPORT = "longer_run.json"
+REPORT = Path(__file__).with_name("longer_run.json")
 
 
 class Settings(NamedTuple):
@@ -157,6 +157,16 @@ def run(
     }
 
 
+def recorded(report: Path = REPORT) -> dict[str, float]:
+    """The figure of the last whole run, by what it is of; none where no run has ended."""
+    if not report.is_file():
+        return {}
+    told = json.loads(report.read_text(encoding="utf-8"))
+    sizes = "{layers} x {units} units".format(**told["settings"])
+    name = f"nats of {sizes}, {told['passes']} passes ({told['seconds'] / 60:.0f} min, recorded)"
+    return {name: told["nats per character, held out"]}
+
+
 def main(argv: list[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(
@@ -179,9 +189,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--out", type=Path, default=Path("longer_run"), metavar="DIR", help="for checkpoints"
     )
-    parser.add_argument(
-        "--report", type=Path, default=Path(__file__).with_name(REPORT), metavar="FILE"
-    )
+    parser.add_argument("--report", type=Path, default=REPORT, metavar="FILE")
     given = parser.parse_args(argv)
     settings = Settings(**{name: getattr(given, name) for name in Settings._fields})
     try:

@@ -48,7 +48,7 @@ import custom_layers
 from custom_layers.data import TextStreams
 from custom_layers.debugging import GradientInspector
 from tutorials import page
-from tutorials.language_model import borders, data, learning, pictures, sampling, units
+from tutorials.language_model import borders, data, learning, longer_run, pictures, sampling, units
 from tutorials.language_model.counting import nats_by_counting
 from tutorials.language_model.model import Dropouts, Sizes, build
 
@@ -181,19 +181,18 @@ print(f"apart: first 5 updates {apart[:5].max():.1e}, all {UPDATES} {apart.max()
 #
 # `fit`, a pass over the streams an epoch. `StreamStates` is a callback that resets the kept states
 # when a pass begins, and gives the evaluation between two epochs states of its own. Adam, its rate
-# falling along a half cosine; the gradient is clipped to length 1.
+# falling along a half cosine; the gradient is clipped to length 1. (What a larger model learns in 24
+# passes, `python -m tutorials.language_model.longer_run`, is recorded beside this page.)
 
 # %%
 EPOCHS = 3 if PAGE.fast else 10
 learning.compiled(model, RATE, EPOCHS * streams.windows, XLA)
 curve = learning.learn(model, streams, TextStreams(validation, BATCH, STEPS), EPOCHS)
-
-# %%
 for built in (keeping, forgetting):  # eight rows read each text, and no row is short
     built.set_weights(model.get_weights())
     learning.compiled(built, RATE, 1, XLA)
-nats = learning.nats_of(keeping, held_out)
-print(f"held out: {nats:.3f} nats per character, perplexity {math.exp(nats):.2f}")
+nats, recorded = learning.nats_of(keeping, held_out), longer_run.recorded()
+print(f"held out: {nats:.3f} nats per character, perplexity {math.exp(nats):.2f}", recorded)
 PAGE.show(pictures.save_learning(curve, levels, first, PAGE.out / "learning.png"))
 
 # %% [markdown]
@@ -389,6 +388,7 @@ PAGE.report(
     {
         "nats per character, held out": nats,
         "perplexity, held out": math.exp(nats),
+        **recorded,
         "nats of counting with 3 before": levels["counting, 3 before"],
         "windows of 20, forgetting / carrying, nats": by_windows,
         "little text, plain / fresh / kept masks, nats": by_masks,
