@@ -3,6 +3,7 @@
 from custom_layers.data import Images, drawn_digits, read_images
 from custom_layers.data.local_files import DATA_FOLDER_VARIABLE, local_file
 
+MOST = 10_000  # are drawn: that takes a quarter of a minute
 PARTS = {"train": "train", "test": "t10k"}  # by MNIST's name
 
 
@@ -13,7 +14,7 @@ def digits(part: str, count: int) -> tuple[Images, str]:
 
     Args:
         part: "train" or "test", which share no picture.
-        count: the first so many; fewer where there are not as many.
+        count: the first so many; fewer where there are not as many, and at most MOST are drawn.
     """
     name = PARTS[part]
     files = [f"mnist/{name}-images-idx3-ubyte.gz", f"mnist/{name}-labels-idx1-ubyte.gz"]
@@ -24,7 +25,7 @@ def digits(part: str, count: int) -> tuple[Images, str]:
         print(
             f"No {files[0]} in the folder that {DATA_FOLDER_VARIABLE} names: digits are drawn instead."
         )
-        read, what = drawn_digits(count, seed=sorted(PARTS).index(part)), "drawn digits"
+        read, what = drawn_digits(min(count, MOST), seed=sorted(PARTS).index(part)), "drawn digits"
     fours = read.pixels[:count].reshape(-1, 14, 2, 14, 2).astype("float32")
     small = fours.mean(axis=(2, 4)).round().astype("uint8")
     return Images(small, read.labels[:count], read.source), what

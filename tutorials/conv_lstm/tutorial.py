@@ -298,7 +298,8 @@ print(len(tags), "curves, among them", *tags[:4], sep="\n  ")
 # %% [markdown]
 # ## What has been claimed
 #
-# Every claim of this page, checked. In the fast mode the networks have learnt next to nothing.
+# Every claim of this page, checked. In the fast mode the networks have learnt next to nothing; and which
+# forecast is the better one is claimed of MNIST's digits alone, not of drawn ones.
 
 
 # %%
@@ -312,7 +313,7 @@ def check():
     at = max(inside.place, key=lambda at: max(at, SIZE // PATCH - 1 - at))
     assert reach.tolist() == [min(SEEN - t, max(at, SIZE // PATCH - 1 - at)) for t in range(SEEN)]
     assert tags, "gates and states are in the log"
-    if PAGE.fast:
+    if PAGE.fast or what != "MNIST":
         return
     one = {name: error[0] for name, error in errors.items()}
     assert weights["LSTM"] > 30 * weights["ConvLSTM"]
@@ -330,7 +331,7 @@ print("all claims hold")
 # %%
 PAGE.report(
     "A ConvLSTM learns once for all places: better frames than an LSTM's with a fortieth of the weights."
-    if not PAGE.fast
+    if what == "MNIST" and not PAGE.fast
     else "An LSTM whose products are convolutions.",
     {
         "losses of keras.layers and custom_layers in fit differ by": twins,
@@ -341,7 +342,9 @@ PAGE.report(
             f"{name} {error[-1]:.1f}" for name, error in of_horizon.items()
         ),
         "weights": ", ".join(f"{name} {count:,}" for name, count in weights.items()),
-        "error of the ink": ", ".join(f"{name} {value:.2f}" for name, value in of_ink.items()),
+        "one frame ahead, share of the ink": ", ".join(
+            f"{name} {value:.2f}" for name, value in of_ink.items()
+        ),
     },
     PAGE.out / "picture.png",
     data=f"films of {what}",
