@@ -342,9 +342,7 @@ PAGE.report(
             f"{name} {error[-1]:.1f}" for name, error in of_horizon.items()
         ),
         "weights": ", ".join(f"{name} {count:,}" for name, count in weights.items()),
-        "one frame ahead, share of the ink": ", ".join(
-            f"{name} {value:.2f}" for name, value in of_ink.items()
-        ),
+        "error of the ink": ", ".join(f"{name} {value:.2f}" for name, value in of_ink.items()),
     },
     PAGE.out / "picture.png",
     data=f"films of {what}",
