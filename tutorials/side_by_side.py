@@ -20,7 +20,7 @@ class BatchLosses(keras.callbacks.Callback):
         self.model.reset_metrics()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self.losses.append((logs or {})["loss"])
+        self.losses.append(float((logs or {})["loss"]))
 
 
 class Pair(NamedTuple):

@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import custom_layers
 from custom_layers.data.local_files import DATA_FOLDER_VARIABLE
 from tutorials.conv_lstm import baselines, films, model
+from tutorials.conv_lstm.inside import Inside, look_inside
 
 
 @pytest.fixture
@@ -100,3 +101,29 @@ def test_dense_network_says_frames_too(random):
     seen = random.random((2, 3, 4, 4, 4)).astype("float32")
     said = model.dense_next_frame(custom_layers, units=5, size=8)
     assert said(seen).shape == seen.shape
+
+
+def test_what_is_seen_inside_is_the_film_s_and_the_pull_is_the_slope_of_the_patch(random):
+    """The state of the last step is read off by one convolution: its slope is known by hand."""
+    net = model.next_frame(custom_layers, filters=3, size=16)
+    film = random.random((4, 8, 8, 4)).astype("float32")
+    inside = look_inside(net, film, (2, 5))
+    states, _, cell = net.get_layer("memory")(film[None])
+    assert_allclose(inside.values["state"], states[0], atol=1e-6)
+    assert_allclose(inside.values["cell"][-1], cell[0], atol=1e-6)
+    gates = [inside.values[f"{name} gate"] for name in ("input", "forget", "output")]
+    assert min(gate.min() for gate in gates) > 0
+    last = inside.values["output gate"][-1] * np.tanh(inside.values["cell"][-1])
+    assert_allclose(inside.values["state"][-1], last, atol=1e-6)
+    kernel, said = net.get_layer("picture").kernel.numpy()[0], net(film[None])[0, -1, 2, 5].numpy()
+    slope = kernel @ (said * (1 - said))  # (3, 3, filters), through the sigmoid
+    expected = np.zeros((8, 8))
+    expected[1:4, 4:7] = np.linalg.norm(slope, axis=-1)
+    assert_allclose(inside.pull[-1], expected, atol=1e-6)
+    assert_array_equal(inside.reach(), [4, 3, 2, 1])  # one patch farther with each step back
+
+
+def test_reach_is_the_largest_distance_along_rows_or_columns():
+    pull = np.zeros((3, 6, 7))
+    pull[0, 5, 2], pull[0, 1, 1], pull[1, 1, 6] = 1e-9, 1.0, 2.0
+    assert_array_equal(Inside({}, pull, (1, 2)).reach(), [4, 4, 0])

@@ -129,7 +129,7 @@ print(f"in the middle: {in_the_middle:.1e}, at the border: {at_border:.2f}")
 # weights, on the same batches, Keras's layers and ours must learn alike:
 
 # %%
-few = x_train[: 10 * BATCH] if not PAGE.fast else x_train[: 2 * BATCH]
+few = x_train[: (2 if PAGE.fast else 10) * BATCH]
 both = train_both(
     lambda layers: model.next_frame(layers, filters=8),
     *(few[:, :-1], few[:, 1:]),
@@ -180,14 +180,17 @@ PAGE.show(pictures.save_losses(losses, 4 if PAGE.fast else 20, PAGE.out / "losse
 # %%
 given, true = test.pixels[:, :SEEN], test.pixels[:, SEEN:]
 ink = float(squared_error(np.zeros_like(true), true).mean())
-said = {"stay": baselines.stay(given, AHEAD), "move on": baselines.move_on(given, AHEAD)}
-for name, network in networks.items():
-    if name == "LSTM":  # it is asked for the next frame alone
-        first = network.predict(x_test[:, :SEEN], verbose=0)[:, -1:]
-        said[name] = pixels(first)
-    else:
-        free = model.running_free(network)
-        said[name] = pixels(free.predict(x_test[:, :SEEN], verbose=0))
+seen_patches = x_test[:, :SEEN]
+free = model.running_free(networks["ConvLSTM"])
+one_frame = networks["LSTM"].predict(seen_patches, verbose=0)[
+    :, -1:
+]  # of the LSTM, no more is asked
+said = {
+    "stay": baselines.stay(given, AHEAD),
+    "move on": baselines.move_on(given, AHEAD),
+    "LSTM": pixels(one_frame),
+    "ConvLSTM": pixels(free.predict(seen_patches, verbose=0)),
+}
 errors = {name: squared_error(frames, true[:, : frames.shape[1]]) for name, frames in said.items()}
 print(f"ink: {ink:.1f}", {name: round(float(error[0]), 1) for name, error in errors.items()})
 
@@ -212,7 +215,7 @@ free.fit(
     epochs=1 if PAGE.fast else 2,
     verbose=0 if PAGE.fast else 2,
 )
-said["ConvLSTM, free run trained"] = pixels(free.predict(x_test[:, :SEEN], verbose=0))
+said["ConvLSTM, free run trained"] = pixels(free.predict(seen_patches, verbose=0))
 errors["ConvLSTM, free run trained"] = squared_error(said["ConvLSTM, free run trained"], true)
 for name, error in errors.items():
     print(f"{name:28}", *(f"{e:5.1f}" for e in error))

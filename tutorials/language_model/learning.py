@@ -7,6 +7,7 @@ import numpy as np
 
 from custom_layers.data import TextStreams
 from custom_layers.training import StreamStates
+from tutorials.side_by_side import BatchLosses
 
 
 class Curve(NamedTuple):
@@ -90,25 +91,11 @@ def learn_text(
     return learn(model, training, validation, passes, callbacks=callbacks)
 
 
-class UpdateLosses(keras.callbacks.Callback):
-    """Keeps the loss of every update, where Keras shows the mean since the epoch began."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.losses: list[float] = []
-
-    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        self.model.reset_metrics()
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self.losses.append(float((logs or {})["loss"]))
-
-
 def first_losses(
     model: keras.Model, streams: TextStreams, updates: int, callbacks: Any = ()
 ) -> np.ndarray:
     """The losses of the first updates on endless streams, (updates,)."""
-    told = UpdateLosses()
+    told = BatchLosses()
     model.fit(
         streams.endless(),
         shuffle=False,
