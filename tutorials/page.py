@@ -23,6 +23,8 @@ from typing import NamedTuple
 
 import keras
 
+from tutorials.options import writable_folder
+
 TUTORIALS = Path(__file__).parent
 REPORT, PICTURE = "report.json", "picture.png"
 RECORD_VARIABLE = "TUTORIAL_RECORD"  # a folder: where a page leaves its report and its picture
@@ -114,10 +116,11 @@ def begin(name: str, about: str) -> Page:
             "makes data of the same shape, and says so.",
         )
         parser.add_argument("--fast", action="store_true", help="small data, few steps: a minute")
-        parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the pictures")
+        parser.add_argument(
+            "--out", type=writable_folder, metavar="DIR", help="folder for the pictures"
+        )
         given = parser.parse_args()
         fast, out = fast or given.fast, given.out
     if out is None:
         out = Path(tempfile.mkdtemp(prefix=f"{name}_"))
-    out.mkdir(parents=True, exist_ok=True)
     return Page(name, fast, out)

@@ -352,6 +352,25 @@ def test_a_longer_run_refuses_what_is_not_its_own(begun, tmp_path, capsys):
     assert line.startswith("read_text: ")
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        *(
+            (name, "0")
+            for name in ("units", "layers", "batch", "steps", "epochs", "passes", "rate")
+        ),
+        ("dropout", "1"),
+        ("seed", "-1"),
+    ],
+)
+def test_settings_of_a_longer_run_are_checked_before_it_begins(option, value, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        longer_run.main(["--out", str(tmp_path), f"--{option}", value])
+    assert stopped.value.code == 2
+    assert f"argument --{option}: must be a " in capsys.readouterr().err.splitlines()[-1]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_picture_of_units_places_characters_in_rows():
     assert pictures._places("ab\ncdefg", 3, 3) == [
         *((0, 0, 0), (0, 1, 1), (0, 2, 2)),

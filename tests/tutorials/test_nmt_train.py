@@ -42,7 +42,7 @@ def run(*arguments):
         ),
         (["--seed", "-1"], "argument --seed: must be a whole number of at least 0"),
         (["--unknown"], "unrecognized arguments: --unknown"),
-        (["--logdir", "{file}"], "--logdir cannot be written"),
+        (["--logdir", "{file}"], "--logdir must be a folder to write to"),
         (["--check", "--layers", "custom"], "--check compares models"),
         (["--steps", "0"], "--steps 0 trains nothing. Add --translate TEXT"),
         (["--translate", " 12 "], "--translate needs a sentence with a letter"),

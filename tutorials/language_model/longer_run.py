@@ -22,6 +22,7 @@ import custom_layers
 from custom_layers.comparison.model_state import put_state, take_state
 from custom_layers.data import DataError, TextStreams, read_text
 from tutorials.language_model import data, learning, model
+from tutorials.options import number, whole_number, writable_folder
 
 REPORT = Path(__file__).with_name("longer_run.json")
 
@@ -175,11 +176,13 @@ def main(argv: list[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     for name, value in Settings()._asdict().items():
-        meaning = HELP[name]
+        kind, meaning = OPTIONS[name]
         parser.add_argument(
-            f"--{name}", type=type(value), default=value, metavar="N", help=f"{meaning} [{value}]"
+            f"--{name}", type=kind, default=value, metavar="N", help=f"{meaning} [{value}]"
         )
-    parser.add_argument("--passes", type=int, metavar="N", help="stop after so many more, for now")
+    parser.add_argument(
+        "--passes", type=whole_number(1), metavar="N", help="stop after so many more, for now"
+    )
     parser.add_argument(
         "--xla",
         action="store_true",
@@ -187,7 +190,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--data", type=Path, metavar="FILE", help="a text; without it Shakespeare")
     parser.add_argument(
-        "--out", type=Path, default=Path("longer_run"), metavar="DIR", help="for checkpoints"
+        "--out", type=writable_folder, default="longer_run", metavar="DIR", help="for checkpoints"
     )
     parser.add_argument("--report", type=Path, default=REPORT, metavar="FILE")
     given = parser.parse_args(argv)
@@ -207,15 +210,15 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-HELP = {
-    "units": "width of a state",
-    "layers": "recurrent layers, one above the other",
-    "dropout": "of the connections that are not recurrent",
-    "rate": "Adam's, at the beginning",
-    "batch": "streams side by side",
-    "steps": "characters of a window",
-    "epochs": "passes over the training text",
-    "seed": "of weights and dropout",
+OPTIONS = {
+    "units": (whole_number(1), "width of a state"),
+    "layers": (whole_number(1), "recurrent layers, one above the other"),
+    "dropout": (number(at_least=0, below=1), "of the connections that are not recurrent"),
+    "rate": (number(above=0), "Adam's, at the beginning"),
+    "batch": (whole_number(1), "streams side by side"),
+    "steps": (whole_number(1), "characters of a window"),
+    "epochs": (whole_number(1), "passes over the training text"),
+    "seed": (whole_number(0), "of weights and dropout"),
 }
 
 if __name__ == "__main__":

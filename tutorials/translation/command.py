@@ -3,12 +3,12 @@
 import argparse
 import os
 import sys
-import tempfile
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, NoReturn
+
+from tutorials.options import whole_number, writable_folder
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -29,23 +29,6 @@ def fail(message: str) -> NoReturn:
     """End with status 2 and one line on stderr."""
     print(f"train: error: {' '.join(message.split())}", file=sys.stderr)
     raise SystemExit(BAD_INPUT)
-
-
-def whole_number(least: int) -> Any:
-    """A type for argparse: int >= `least`."""
-
-    def parse(text: str) -> int:
-        try:
-            number = int(text)
-        except ValueError:
-            number = least - 1
-        if number < least:
-            raise argparse.ArgumentTypeError(
-                f"must be a whole number of at least {least}. Received: {text}"
-            )
-        return number
-
-    return parse
 
 
 def make_parser(
@@ -148,13 +131,10 @@ def check_arguments(arguments: argparse.Namespace, several: Sequence[str]) -> No
         )
     if arguments.steps == 0 and not arguments.translate:
         fail("--steps 0 trains nothing. Add --translate TEXT, or ask for more steps.")
-    folder = Path(arguments.logdir)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        fail(f"--logdir cannot be written: {folder} ({error.strerror}). Name another folder.")
+        writable_folder(arguments.logdir)
+    except argparse.ArgumentTypeError as error:
+        fail(f"--logdir {error}. Name another folder.")
 
 
 def run_command(

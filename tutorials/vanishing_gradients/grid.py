@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 import keras
 from tqdm import tqdm
 
+from tutorials.options import number
 from tutorials.vanishing_gradients.networks import CELLS, RECIPES, REMEDIES, recipe_for
 from tutorials.vanishing_gradients.runs import BATCH, Outcome, Run, learn
 
@@ -164,7 +165,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument(
         "--minutes",
-        type=_minutes,
+        type=number(above=0),
         default=math.inf,
         metavar="N",
         help="begin no run after N minutes",
@@ -197,13 +198,6 @@ def main(argv: list[str] | None = None) -> int:
     left = sum(run.key not in grid.outcomes for run in runs)
     print(f"grid: {done} done now, {left} of {len(runs)} left, kept in {grid.path}")
     return 0
-
-
-def _minutes(text: str) -> float:
-    value = float(text)
-    if not value > 0:
-        raise argparse.ArgumentTypeError(f"minutes must be more than 0. Received: {text}")
-    return value
 
 
 def _told(outcome: Outcome | None) -> str:
