@@ -12,8 +12,8 @@ import tensorflow as tf
 
 import custom_layers
 from custom_layers.data import CharacterVocabulary, TextStreams, generated_play
-from custom_layers.data.local_files import DATA_FOLDER_VARIABLE
-from tutorials.language_model import borders, data, learning, longer_run, pictures, sampling, units
+from tutorials import character_corpus
+from tutorials.language_model import borders, learning, longer_run, pictures, sampling, units
 from tutorials.language_model.counting import nats_by_counting
 from tutorials.language_model.model import Dropouts, Sizes, build
 
@@ -25,25 +25,6 @@ def model_of(layers=custom_layers, batch=4, jit=False, rate=0.01, **options):
     keras.utils.set_random_seed(0)
     own = {"gradient": "bptt"} if layers is custom_layers else {}
     return learning.compiled(build(layers, 7, SIZES, batch, **own, **options), rate, 100, jit)
-
-
-def test_the_text_is_shakespeare_s_where_it_is_and_generated_where_not(
-    monkeypatch, tmp_path, capsys
-):
-    monkeypatch.delenv(DATA_FOLDER_VARIABLE, raising=False)
-    generated = data.load(5000)
-    assert "".join(generated.parts) == generated_play(5000)
-    (line,) = capsys.readouterr().out.splitlines()
-    assert DATA_FOLDER_VARIABLE in line
-    assert "generated" in line
-    (tmp_path / "tinyshakespeare").mkdir()
-    (tmp_path / data.FILE).write_text("To be,\n" * 40, encoding="utf-8")
-    monkeypatch.setenv(DATA_FOLDER_VARIABLE, str(tmp_path))
-    real = data.load(210)
-    assert "".join(real.parts) == "To be,\n" * 30
-    assert [len(numbers) for numbers in real.numbers] == [190, 10, 10]
-    assert real.vocabulary.decode(real.numbers[2]) == real.parts.held_out
-    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize("context", range(4))
@@ -322,7 +303,7 @@ def test_a_longer_run_goes_on_as_if_it_had_not_stopped(begun, tmp_path):
     assert not report.exists(), "it is written at the end"
     assert longer_run.main(command) == 0
     resumed = json.loads(report.read_text(encoding="utf-8"))
-    corpus = data.corpus_of(generated_play(6000), "play.txt")
+    corpus = character_corpus.corpus_of(generated_play(6000), "play.txt")
     whole = longer_run.run(TINY, corpus, tmp_path)
     assert resumed["settings"] == TINY._asdict()
     assert resumed["passes"] == whole["passes"] == 3

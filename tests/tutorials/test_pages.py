@@ -33,7 +33,7 @@ def test_notebook_is_built_from_the_script_and_holds_no_outputs(page):
     script, notebook = (jupytext.read(page / f"tutorial.{ext}") for ext in ("py", "ipynb"))
     assert [(c.cell_type, c.source) for c in notebook.cells] == [
         (c.cell_type, c.source) for c in script.cells
-    ], f"build it anew: jupytext --to ipynb tutorials/{page.name}/tutorial.py"
+    ], f"build it anew: jupytext --update --to ipynb tutorials/{page.name}/tutorial.py"
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert len(code) > 10
     assert all(not cell.outputs and cell.execution_count is None for cell in code)

@@ -21,7 +21,8 @@ import numpy as np
 import custom_layers
 from custom_layers.comparison.model_state import put_state, take_state
 from custom_layers.data import DataError, TextStreams, read_text
-from tutorials.language_model import data, learning, model
+from tutorials import character_corpus
+from tutorials.language_model import learning, model
 from tutorials.options import number, whole_number, writable_folder
 
 REPORT = Path(__file__).with_name("longer_run.json")
@@ -106,7 +107,11 @@ def restore(path: Path, trained: keras.Model, settings: Settings) -> dict[str, l
 
 
 def run(
-    settings: Settings, corpus: data.Corpus, out: Path, passes: int | None = None, jit: bool = False
+    settings: Settings,
+    corpus: character_corpus.Corpus,
+    out: Path,
+    passes: int | None = None,
+    jit: bool = False,
 ) -> dict[str, Any]:
     """Train to the end, or for so many passes more, and measure the best weights on the held-out text.
 
@@ -197,7 +202,9 @@ def main(argv: list[str] | None = None) -> int:
     settings = Settings(**{name: getattr(given, name) for name in Settings._fields})
     try:
         corpus = (
-            data.corpus_of(read_text(given.data), given.data.name) if given.data else data.load()
+            character_corpus.corpus_of(read_text(given.data), given.data.name)
+            if given.data
+            else character_corpus.load()
         )
         report = run(settings, corpus, given.out, given.passes, given.xla)
     except (DataError, ValueError) as error:

@@ -47,15 +47,15 @@ import tensorflow as tf
 import custom_layers
 from custom_layers.data import TextStreams
 from custom_layers.debugging import GradientInspector
-from tutorials import page
-from tutorials.language_model import borders, data, learning, longer_run, pictures, sampling, units
+from tutorials import character_corpus, page
+from tutorials.language_model import borders, learning, longer_run, pictures, sampling, units
 from tutorials.language_model.counting import nats_by_counting
 from tutorials.language_model.model import Dropouts, Sizes, build
 
 tf.get_logger().setLevel("ERROR")  # models by the dozen: it would count their graphs
 PAGE = page.begin("language_model", "Truncated back-propagation over streams, dropout, sampling.")
 XLA = not PAGE.fast  # compiling takes longer than the few steps of a fast run
-corpus = data.load(120_000 if PAGE.fast else None)
+corpus = character_corpus.load(120_000 if PAGE.fast else None)
 letters, (training, validation, held_out) = corpus.vocabulary, corpus.numbers
 parts = "to learn from {:,}, to choose by {:,}, held out {:,}".format(*map(len, corpus.parts))
 print(f"{corpus.name}, {len(letters)} different characters; {parts}")
@@ -359,7 +359,7 @@ def check():
     assert nats < levels["frequency alone"]
     assert np.all(kept == kept[0])
     assert np.any(fresh != fresh[0])
-    if PAGE.fast or corpus.name != data.REAL:
+    if PAGE.fast or corpus.name != character_corpus.REAL:
         return
     assert nats <= 1.6 < min(levels.values())
     forgets, carries = by_place.values()

@@ -1,4 +1,4 @@
-"""The text that the page learns from, in three parts, as numbers."""
+"""A text in three parts, as numbers: what pages about characters learn from."""
 
 from typing import NamedTuple
 
