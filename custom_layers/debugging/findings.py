@@ -211,9 +211,10 @@ def learning_rate(measured: Measured) -> Iterator[Finding]:
         if LARGE_UPDATE < ratio < math.inf and not place.endswith(OFFSETS)
     ]
     for ratio, place in sorted(large, reverse=True)[:1]:
+        by = f"{ratio:.0%} of its size" if ratio < 10 else f"{ratio:.3g} times its size"
         yield Finding(
             measured.layer_of(place),
-            f"one training step moves `{place}` by {ratio:.0%} of its size",
+            f"one training step moves `{place}` by {by}",
             *(f"{place}/update_ratio", ratio, LARGE_UPDATE),
             "a learning rate a tenth or a hundredth of this one",
         )

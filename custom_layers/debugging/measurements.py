@@ -13,6 +13,7 @@ Each measure has a file in `measures/`, and a line here that says what it is tak
 Nothing here writes, decides when to look, or judges.
 """
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import keras
@@ -20,7 +21,7 @@ import tensorflow as tf
 
 from custom_layers.core.protocols import Tensor
 from custom_layers.debugging.measures.attention_entropy import attention_entropy
-from custom_layers.debugging.measures.clipped_norm import clipped_norm, global_norm
+from custom_layers.debugging.measures.clipped_norm import clipped_norm, entry_wise, global_norm
 from custom_layers.debugging.measures.dead_units import dead_units
 from custom_layers.debugging.measures.first_not_finite_step import first_not_finite_step
 from custom_layers.debugging.measures.gate_saturation import gate_saturation
@@ -71,14 +72,15 @@ def measure(
         last_gradients: of the weights at the last look, for the angle to it.
         histograms: whether to count the weights' gradients into buckets.
     """
-    gradients = {
-        path: _unscaled(tf.convert_to_tensor(gradient), scale)
+    as_they_came = {
+        path: entry_wise(partial(_unscaled, scale=scale), gradient)
         for path, gradient in recording.weights.items()
         if gradient is not None  # the loss does not reach it: it has no chart
     }
+    gradients = {path: tf.convert_to_tensor(gradient) for path, gradient in as_they_came.items()}
     all_gradients = list(gradients.values())
     scalars = {"all_weights/gradient_norm": global_norm(all_gradients)}
-    clipped = None if optimizer is None else clipped_norm(all_gradients, optimizer)
+    clipped = None if optimizer is None else clipped_norm(list(as_they_came.values()), optimizer)
     if clipped is not None:
         scalars["all_weights/gradient_norm_clipped"] = clipped
     for path, gradient in gradients.items():

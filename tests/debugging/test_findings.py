@@ -15,6 +15,7 @@ import tensorflow as tf
 import custom_layers
 from custom_layers.debugging import GradientInspector, explain_gradients
 from custom_layers.debugging.explain_gradients import explain_look
+from custom_layers.debugging.findings import Measured, learning_rate
 from custom_layers.debugging.probe_pass import ProbePass
 from tests.debugging.logs import events
 from tests.debugging.patients import PATIENTS, patient
@@ -136,6 +137,16 @@ def test_an_explanation_is_made_of_the_inspector_s_measures(tmp_path):
     for tag in tags:
         written = tf.make_ndarray(log.Tensors(tag)[0].tensor_proto)
         np.testing.assert_allclose(explanation.scalars[tag], written, rtol=1e-5, err_msg=tag)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "words"), [(0.42, "by 42% of its size"), (10498884.0, "by 1.05e+07 times its size")]
+)
+def test_a_step_is_compared_with_the_weight(ratio, words):
+    model, _, _ = patient("wave", seed=3)
+    measured = Measured(model, {f"{model.weights[0].path}/update_ratio": ratio}, {})
+    (finding,) = learning_rate(measured)
+    assert words in str(finding)
 
 
 def test_everything_is_put_back():

@@ -119,7 +119,9 @@ def test_update_ratio_and_angle():
     ids=str,
 )
 def test_clipping_is_measured_as_the_optimizer_does_it(clipping):
-    gradients = [tf.constant(normal(3, 4)), tf.constant(normal(5))]
+    repeated = tf.constant([2, 0, 2, 2])  # of an embedding: words, one of them three times
+    embedding = tf.IndexedSlices(tf.constant(normal(4, 6)), repeated, tf.constant([3, 6]))
+    gradients = [tf.constant(normal(3, 4)), embedding, tf.constant(normal(5))]
     weights = [keras.Variable(np.zeros(g.shape)) for g in gradients]
     optimizer = keras.optimizers.SGD(1.0, **clipping)
     optimizer.apply(gradients, weights)  # from 0, by the clipped gradients
