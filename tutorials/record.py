@@ -22,7 +22,7 @@ from tutorials.page import PICTURE, RECORD_VARIABLE, REPORT, TUTORIALS
 
 README = TUTORIALS / "README.md"
 ORDER = (  # as one would read them
-    *("simple_rnn", "backpropagation_through_time", "vanishing_gradients", "gates"),
+    *("simple_rnn", "backpropagation_through_time", "vanishing_gradients", "clipping", "gates"),
     *("bidirectional_and_stacked", "masking", "sentiment", "forecasting", "language_model"),
     *("seq2seq", "conv_lstm", "translate_time_series_of_frames"),
     *("inside_attention", "nmt_with_attention", "transformer"),

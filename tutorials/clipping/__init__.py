@@ -1,0 +1,1 @@
+"""Clipping: three rules, a cliff, and a training that it saves, watched before and after."""
