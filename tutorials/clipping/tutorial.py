@@ -140,8 +140,9 @@ for name, clipping in {
         f"{descent.strides.max():6.2f}; at the end w {descent.w[-1]:6.2f}, b {descent.b[-1]:6.2f}, "
         f"loss {descent.loss[-1]:.3f}"
     )
-cliff_picture = pictures.save_cliff(descents, PAGE.out / "cliff.png")
-PAGE.show(cliff_picture)
+
+# %%
+PAGE.show(pictures.save_cliff(descents, PAGE.out / "cliff.png"))
 
 # %% [markdown]
 # Bright is a plateau, where the state stays near 0; dark the land where it climbs towards 1. Between
@@ -178,6 +179,8 @@ for name, clipping in tqdm(CLIPPINGS.items(), unit="rule"):
         custom_layers, text, keras.optimizers.SGD(1.0, **clipping), PAGE.out / "logs" / name
     )
     columns_apart[name] = float(np.abs(theirs.losses - runs[name].losses)[:SAME].max())
+
+# %%
 for name, run in runs.items():
     cut = np.mean(run.after < run.before * (1 - 1e-6))
     print(
