@@ -13,7 +13,6 @@ Each measure has a file in `measures/`, and a line here that says what it is tak
 Nothing here writes, decides when to look, or judges.
 """
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import keras
@@ -21,7 +20,7 @@ import tensorflow as tf
 
 from custom_layers.core.protocols import Tensor
 from custom_layers.debugging.measures.attention_entropy import attention_entropy
-from custom_layers.debugging.measures.clipped_norm import clipped_norm, entry_wise, global_norm
+from custom_layers.debugging.measures.clipped_norm import clipped_norm, global_norm
 from custom_layers.debugging.measures.dead_units import dead_units
 from custom_layers.debugging.measures.first_not_finite_step import first_not_finite_step
 from custom_layers.debugging.measures.gate_saturation import gate_saturation
@@ -73,7 +72,7 @@ def measure(
         histograms: whether to count the weights' gradients into buckets.
     """
     as_they_came = {
-        path: entry_wise(partial(_unscaled, scale=scale), gradient)
+        path: _unscaled(gradient, scale)
         for path, gradient in recording.weights.items()
         if gradient is not None  # the loss does not reach it: it has no chart
     }
@@ -154,7 +153,10 @@ def _measure_quantity(
         series[f"{name}/{BY_STEP}"] = norms_by_step(gradient)
 
 
-def _unscaled(gradient: Tensor, scale: Tensor | float) -> Tensor:
+def _unscaled(gradient: Any, scale: Tensor | float) -> Any:
+    if isinstance(gradient, tf.IndexedSlices):  # of an embedding
+        values = _unscaled(gradient.values, scale)
+        return tf.IndexedSlices(values, gradient.indices, gradient.dense_shape)
     gradient = tf.cast(gradient, "float32")
     return gradient if isinstance(scale, float) and scale == 1 else gradient / scale
 

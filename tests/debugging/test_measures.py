@@ -115,7 +115,7 @@ def test_update_ratio_and_angle():
 
 @pytest.mark.parametrize(
     "clipping",
-    [{"clipnorm": 0.7}, {"global_clipnorm": 0.9}, {"clipvalue": 0.3}, {"global_clipnorm": 1e6}],
+    [{rule: c} for rule in ("clipnorm", "global_clipnorm", "clipvalue") for c in (0.3, 0.9, 1e6)],
     ids=str,
 )
 def test_clipping_is_measured_as_the_optimizer_does_it(clipping):
@@ -129,7 +129,8 @@ def test_clipping_is_measured_as_the_optimizer_does_it(clipping):
     np.testing.assert_allclose(clipped_norm(gradients, optimizer), moved, rtol=1e-5)
     scaled = keras.optimizers.LossScaleOptimizer(optimizer)
     np.testing.assert_allclose(clipped_norm(gradients, scaled), moved, rtol=1e-5)
-    assert clipped_norm(gradients, keras.optimizers.SGD()) is None
+    for none in ({}, {"clipnorm": -1.0}, {"clipnorm": 1.0, "gradient_accumulation_steps": 2}):
+        assert clipped_norm(gradients, keras.optimizers.SGD(**none)) is None
     assert float(global_norm([])) == 0
 
 

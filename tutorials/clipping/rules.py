@@ -30,12 +30,12 @@ def by_value(gradients: Gradients, c: float) -> Gradients:
 
 def by_norm(gradients: Gradients, c: float) -> Gradients:
     """(2)."""
-    return [g * min(1.0, c / length([g])) for g in gradients]
+    return [g * (c / max(c, length([g]))) for g in gradients]
 
 
 def by_global_norm(gradients: Gradients, c: float) -> Gradients:
     """(3)."""
-    return [g * min(1.0, c / length(gradients)) for g in gradients]
+    return [g * (c / max(c, length(gradients))) for g in gradients]
 
 
 # by the name of the argument that every Keras optimizer has for it

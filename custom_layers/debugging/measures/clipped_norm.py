@@ -1,6 +1,6 @@
 """What clipping leaves of the gradients."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -14,37 +14,23 @@ def global_norm(gradients: Sequence[Tensor]) -> Tensor:
     return norm(tf.stack([norm(g) for g in gradients])) if gradients else tf.constant(0.0)
 
 
-def entry_wise(function: Callable[[Tensor], Tensor], gradient: Any) -> Any:
-    """The function of each entry; of a tf.IndexedSlices, of each of its slices' entries."""
-    if isinstance(gradient, tf.IndexedSlices):
-        return tf.IndexedSlices(function(gradient.values), gradient.indices, gradient.dense_shape)
-    return function(gradient)
-
-
 def clipped_norm(gradients: Sequence[Any], optimizer: Any) -> Tensor | None:
-    """Norm of all gradients together after the optimizer's own clipping; None if it does not clip.
+    """Norm of all gradients together after the optimizer's own clipping.
 
-    The gradient of an Embedding is a tf.IndexedSlices, a slice for each occurrence of a word. Keras
-    clips these before those of one word are added up, so that what is applied may be longer than the
-    threshold; and so does this.
+    It is the optimizer itself that clips here: the gradient of an Embedding is a tf.IndexedSlices, a
+    slice for each occurrence of a word, and Keras clips and measures the slices before it adds up those
+    of one word. What it applies may be longer than the threshold, or shorter than need be.
 
     Args:
-        gradients: tensors or tf.IndexedSlices, one for each weight.
+        gradients: tensors or tf.IndexedSlices, one for each weight that the loss reaches.
         optimizer: a keras.optimizers.Optimizer, with at most one of `clipnorm` (of each gradient),
             `global_clipnorm` (of all together) and `clipvalue` (of each entry).
+
+    Returns: scalar; None of an optimizer that does not clip, and of one with
+        `gradient_accumulation_steps`, which clips the mean of several steps' gradients.
     """
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of a LossScaleOptimizer
-    dense = [tf.convert_to_tensor(g) for g in gradients]
-    norms = [norm(g.values if isinstance(g, tf.IndexedSlices) else g) for g in gradients]
-    if c := optimizer.clipnorm:
-        return norm(
-            tf.stack(
-                [norm(g) * tf.minimum(1.0, c / own) for g, own in zip(dense, norms, strict=True)]
-            )
-        )
-    if c := optimizer.global_clipnorm:
-        return global_norm(dense) * tf.minimum(1.0, c / norm(tf.stack(norms)))
-    if c := optimizer.clipvalue:
-        clipped = [entry_wise(lambda g: tf.clip_by_value(g, -c, c), g) for g in gradients]
-        return global_norm([tf.convert_to_tensor(g) for g in clipped])
-    return None
+    thresholds = (optimizer.clipnorm, optimizer.global_clipnorm, optimizer.clipvalue)
+    if optimizer.gradient_accumulation_steps or not any(c and c > 0 for c in thresholds):
+        return None
+    return global_norm([tf.convert_to_tensor(g) for g in optimizer._clip_gradients(gradients)])
