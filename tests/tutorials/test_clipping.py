@@ -1,8 +1,11 @@
 """Clipping: rules as Keras has them, the cliff's gradient, and what is watched is what was applied."""
 
+import logging
+
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import custom_layers
 from tutorials import character_corpus
@@ -19,7 +22,7 @@ GRADIENTS = [
 def test_each_rule_is_keras_s(argument, c):
     own, theirs = rules.RULES[argument](GRADIENTS, c), rules.applied(GRADIENTS, **{argument: c})
     for g, k in zip(own, theirs, strict=True):
-        np.testing.assert_allclose(g, k, rtol=1e-6)
+        np.testing.assert_allclose(g, k, rtol=1e-12)
     assert rules.length(own) <= rules.length(GRADIENTS) * (1 + 1e-12)
 
 
@@ -37,6 +40,21 @@ def test_angles_are_between_all_weights_together():
     assert rules.turned(east, [np.array([-3.0]), np.array([0.0])]) == pytest.approx(180)
     assert rules.turned(east, [np.array([1.0]), np.array([1.0])]) == pytest.approx(45)
     assert rules.length([np.array([3.0]), np.array([[4.0]])]) == 5
+    for seed in range(20):  # of some the cosine is rounded to more than 1
+        g = [np.random.default_rng(seed).standard_normal(7)]
+        assert rules.turned(g, g) < 1e-5
+
+
+@pytest.mark.parametrize("rule", rules.RULES.values())
+def test_a_gradient_of_zero_stays_zero(rule):
+    assert not np.any(rule([np.zeros(3)], 1.0))
+
+
+def test_the_loss_is_that_of_fifty_steps_towards_0_7():
+    w, b, h = 5.0, -2.3, 0.0
+    for _ in range(50):
+        h = 1 / (1 + np.exp(-(w * h + b)))
+    assert cliff.loss(w, b) == pytest.approx((h - 0.7) ** 2, rel=1e-12)
 
 
 def test_the_gradient_at_the_cliff_is_that_of_central_differences():
@@ -74,6 +92,7 @@ def text():
 def test_a_window_s_targets_are_its_next_characters(text):
     assert text.x.shape == text.y.shape == (6 * reading.BATCH, reading.STEPS)
     np.testing.assert_array_equal(text.x[:, 1:], text.y[:, :-1])
+    assert len(np.unique(text.x, axis=0)) > reading.BATCH, "from the whole text"
     assert text.letters == len(set("".join(character_corpus.generated_play(20_000))))
 
 
@@ -100,20 +119,26 @@ def test_what_is_watched_is_what_is_applied(text, tmp_path):
 
 
 def of_batch(model, loss, x, y):
-    tf = pytest.importorskip("tensorflow")
     with tf.GradientTape() as tape:
         value = loss(y, model(x, training=True))
     return float(value), tape.gradient(value, model.trainable_weights)
 
 
 def test_what_the_inspector_says_is_kept(text, tmp_path):
+    listeners = list(logging.getLogger("custom_layers.debugging.gradient_inspector").handlers)
     run = reading.train(custom_layers, text, keras.optimizers.SGD(300.0), tmp_path)
+    logger = logging.getLogger("custom_layers.debugging.gradient_inspector")
+    assert logger.handlers == listeners
     assert any(line.startswith("step ") and "learning rate" in line for line in run.said)
 
 
 def test_a_run_is_judged_by_its_last_batches():
-    run = reading.Run(np.array([9.0] * 10 + [2.0] * reading.LAST), *(np.array([]),) * 2, [])
-    assert run.end == 2
+    losses = np.array([9.0] * 10 + [3.0] + [2.0] * (reading.LAST - 1))
+    norms = np.array([1.0, 5.0, 3.0, 0.5])
+    run = reading.Run(losses, norms, np.minimum(norms, 2), [])
+    assert run.end == pytest.approx((3 + 2 * (reading.LAST - 1)) / reading.LAST)
+    assert run.cut == 0.5
+    assert run._replace(after=norms).cut == 0
 
 
 def test_pictures_show_both_norms_and_every_descent(tmp_path, monkeypatch):
@@ -126,14 +151,25 @@ def test_pictures_show_both_norms_and_every_descent(tmp_path, monkeypatch):
     for line, values in zip(above.lines, (run.before, run.after), strict=True):
         np.testing.assert_array_equal(line.get_ydata(), values)
     assert "33.3% of the steps cut, largest 50" in above.get_title()
+    assert [line.get_label() for line in above.lines] == ["before", "after clipping"]
+    assert above.get_yscale() == "log"
+    assert below.get_title() == f"3.17 in the last {reading.LAST}"
     np.testing.assert_array_equal(below.lines[0].get_ydata(), run.losses)
     w, b = np.array([6.0, 5.0, 5.5]), np.array([-2.9, -2.0, -2.1])
     descent = cliff.Descent(w, b, cliff.loss(w, b))
     pictures.save_cliff({"one": descent, "two": descent}, tmp_path / "cliff.png")
-    way, start = figures[1].axes[1].lines
+    panel = figures[1].axes[1]
+    shades = panel.collections[0]
+    corners = shades.get_coordinates()  # a cell's, so that its value is that of its middle
+    middles = (corners[1:, 1:] + corners[:-1, :-1]) / 2
+    np.testing.assert_allclose(
+        shades.get_array(), cliff.loss(*np.moveaxis(middles, -1, 0)), atol=1e-9
+    )
+    way, start = panel.lines
     np.testing.assert_array_equal(way.get_xydata(), np.stack([w, b], axis=1))
     np.testing.assert_array_equal(start.get_xydata(), [cliff.START])
     pictures.save_thresholds({0.1: 3.0, 1.0: 2.0}, 2.5, tmp_path / "thresholds.png")
     ends, plain = figures[2].axes[0].lines
     np.testing.assert_array_equal(ends.get_xydata(), [[0.1, 3.0], [1.0, 2.0]])
+    assert figures[2].axes[0].get_xscale() == "log"
     assert set(plain.get_ydata()) == {2.5}

@@ -62,14 +62,19 @@ class Run(NamedTuple):
     said: list[str]
 
     @property
+    def cut(self) -> float:
+        """Share of the steps whose gradient was clipped."""
+        return float(np.mean(self.after < self.before * (1 - 1e-6)))
+
+    @property
     def end(self) -> float:
         """Mean loss of the last batches."""
         return float(self.losses[-LAST:].mean())
 
 
-def reader(layers: Any, letters: int, optimizer: Any) -> Reader:
-    """A plain recurrent network, compiled; the same weights at each call."""
-    keras.utils.set_random_seed(0)
+def reader(layers: Any, letters: int, optimizer: Any, seed: int = 0) -> Reader:
+    """A plain recurrent network, compiled; the same weights for the same seed."""
+    keras.utils.set_random_seed(seed)
     characters = layers.Input((None,), dtype="int32")
     x = layers.Embedding(letters, 32, name="embedding")(characters)
     x = layers.SimpleRNN(UNITS, return_sequences=True, name="memory")(x)
@@ -78,14 +83,17 @@ def reader(layers: Any, letters: int, optimizer: Any) -> Reader:
     return model
 
 
-def train(layers: Any, text: Windows, optimizer: Any, log_dir: Path | None = None) -> Run:
+def train(
+    layers: Any, text: Windows, optimizer: Any, log_dir: Path | None = None, seed: int = 0
+) -> Run:
     """Read all windows once.
 
     Args:
         layers: `keras.layers` or `custom_layers`.
         log_dir: where to write what every step's gradients were, for TensorBoard; None looks at nothing.
+        seed: of the weights.
     """
-    model, losses, sayings = reader(layers, text.letters, optimizer), BatchLosses(), Sayings()
+    model, losses, sayings = reader(layers, text.letters, optimizer, seed), BatchLosses(), Sayings()
     callbacks: list[keras.callbacks.Callback] = [losses]
     if log_dir:
         callbacks.append(GradientInspector(log_dir, every=1, histograms=False))
