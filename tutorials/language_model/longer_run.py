@@ -34,8 +34,8 @@ class Settings(NamedTuple):
     units: int = 384
     layers: int = 2
     dropout: float = 0.3
-    rate: float = 3e-3
-    batch: int = 64
+    rate: float = 2e-3
+    batch: int = 32
     steps: int = 100
     epochs: int = 24
     seed: int = 0
@@ -146,8 +146,8 @@ def run(
         callback = Checkpoint(path, settings, curve)
         learning.learn(trained, training, validation, end, callbacks=[callback], first_epoch=done)
     restore(best_of(path), trained, settings)
-    reader = learning.compiled(
-        model.build(custom_layers, len(corpus.vocabulary), sizes, batch=8, **options), 0.0, 1, jit
+    reader = learning.compiled(  # of one row: as (1) has it, from the beginning to the end
+        model.build(custom_layers, len(corpus.vocabulary), sizes, batch=1, **options), 0.0, 1, jit
     )
     reader.set_weights(trained.get_weights())
     nats = learning.nats_of(reader, corpus.numbers[2], settings.steps)
