@@ -18,22 +18,25 @@ START = (6.0, -2.9)  # w and b, on the plateau before the cliff
 RATE = 0.3
 
 
+def states(w: Any, b: Any) -> list[np.ndarray]:
+    """(4): h_0 to h_50, of arrays that broadcast."""
+    h = [np.zeros(np.broadcast_shapes(np.shape(w), np.shape(b)))]
+    for _ in range(STEPS):
+        h.append(1 / (1 + np.exp(-(w * h[-1] + b))))
+    return h
+
+
 def loss(w: Any, b: Any) -> np.ndarray:
     """(5), of arrays that broadcast."""
-    h = np.zeros(np.broadcast_shapes(np.shape(w), np.shape(b)))
-    for _ in range(STEPS):
-        h = 1 / (1 + np.exp(-(w * h + b)))
-    return (h - TARGET) ** 2
+    return (states(w, b)[-1] - TARGET) ** 2
 
 
 def gradient(w: Any, b: Any) -> tuple[np.ndarray, np.ndarray]:
     """dL/dw and dL/db, of arrays that broadcast: back-propagation through (4)."""
-    states = [np.zeros(np.broadcast_shapes(np.shape(w), np.shape(b)))]
-    for _ in range(STEPS):
-        states.append(1 / (1 + np.exp(-(w * states[-1] + b))))
-    d_h = 2 * (states[-1] - TARGET)
+    path = states(w, b)
+    d_h = 2 * (path[-1] - TARGET)
     d_w, d_b = np.zeros_like(d_h), np.zeros_like(d_h)
-    for before, h in zip(states[-2::-1], states[:0:-1], strict=True):
+    for before, h in zip(path[-2::-1], path[:0:-1], strict=True):
         a = d_h * h * (1 - h)
         d_w, d_b, d_h = d_w + a * before, d_b + a, a * w
     return d_w, d_b

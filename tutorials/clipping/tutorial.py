@@ -133,9 +133,8 @@ for name, clipping in {
         cliff.descend(layers, updates=300, **clipping) for layers in (keras.layers, custom_layers)
     )
     descents[name] = descent
-    cliff_apart[name] = float(
-        np.abs(builtin.w - descent.w)[:100].max()
-    )  # later the wall enlarges it
+    # Over the first updates: later the wall enlarges any difference.
+    cliff_apart[name] = float(np.abs(builtin.w - descent.w)[:100].max())
     print(
         f"{name:18} longest gradient {descent.norm.max():6.1f}, longest stride "
         f"{descent.strides.max():6.2f}; at the end w {descent.w[-1]:6.2f}, b {descent.b[-1]:6.2f}, "
@@ -235,8 +234,8 @@ best_plain = min(by_rate.values())
 thresholds = (0.1, 10.0) if PAGE.fast else (0.03, 0.1, 0.3, 3.0, 10.0, 100.0)
 ends = {1.0: runs["global_clipnorm=1"].end}
 for c in tqdm(thresholds, unit="threshold"):
-    clipped = keras.optimizers.SGD(RATE, global_clipnorm=c)
-    ends[c] = reading.train(custom_layers, text, clipped).end
+    optimizer = keras.optimizers.SGD(RATE, global_clipnorm=c)
+    ends[c] = reading.train(custom_layers, text, optimizer).end
 ends = dict(sorted(ends.items()))
 for c, end in ends.items():
     print(f"c = {c:6g}: loss at the end {end:.3f}")
