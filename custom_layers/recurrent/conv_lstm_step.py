@@ -17,7 +17,7 @@ Shapes: x (batch, steps, *space, channels), W (*size, channels, 4 filters), U (*
 4 filters), b (4 filters,), each in slots i, f, c, o; h and c (batch, *windows, filters). With
 data_format="channels_first" channels and filters come before space.
 Source: Shi et al. 2015, arXiv:1506.04214, equation (3), without the peepholes W_{ci}, W_{cf} and W_{co},
-as the built-in has it. The forget bias of 1 is of Jozefowicz et al. 2015, ICML, section 3.
+as the built-in has it. The forget bias of 1 is of Jozefowicz et al. 2015, ICML.
 """
 
 from typing import Any

@@ -11,7 +11,7 @@ r"""Long short-term memory.
 Shapes: W (features, 4 units), U (units, 4 units), b (4 units,), each in slots i, f, c, o.
 Source: Hochreiter and Schmidhuber 1997, Neural Computation 9(8), section 4; the forget gate is of Gers
 et al. 2000, Neural Computation 12(10), section 3, without the peepholes that came later. The forget
-bias of 1 is of Jozefowicz et al. 2015, ICML, section 3.
+bias of 1 is of Jozefowicz et al. 2015, ICML.
 Differs from keras.layers.LSTM: `custom_layers.RNN` says where a wrong shape raises; a dropout rate
 outside [0, 1) raises, where Keras clamps it; there is no cuDNN kernel, so `use_cudnn=True` raises.
 """

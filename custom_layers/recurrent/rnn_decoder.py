@@ -14,8 +14,8 @@ without a gradient, and finds f; the second computes (1) and (2) for all steps a
 that knows nothing but (5), and its gradient is the whole gradient. Where f is known there is no first
 pass, and (5) costs what it costs without this layer.
 
-Source: (5) Williams and Zipser 1989, Neural Computation 1(2), section 3.3; (7) Bengio et al. 2015,
-arXiv:1506.03099, section 2.3, where epsilon is our 1 - p.
+Source: (5) Williams and Zipser 1989, Neural Computation 1(2), section 2.3; (7) Bengio et al. 2015,
+arXiv:1506.03099, section 2.4, where epsilon is our 1 - p.
 """
 
 from typing import Any
