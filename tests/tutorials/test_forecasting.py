@@ -89,6 +89,16 @@ def test_autoregression_reads_its_own_part_alone_and_may_do_without_a_past(value
     assert_allclose(season.forecast(values, rows, calendar)[0], wanted, rtol=1e-9)
 
 
+def test_least_absolute_errors_do_not_see_how_far_a_few_days_are_off(calendar):
+    weights = np.array([0.3, 0.4, -0.7])
+    values = np.column_stack([np.ones(ROWS), calendar]) @ weights
+    values[[12, 25, 31, 44]] += [50, -80, 60, 90]
+    fitted = classics.fit_autoregression(values, calendar, 0, 10, 50, absolute=True)
+    assert_allclose(fitted.weights, weights, atol=1e-3)
+    squares = classics.fit_autoregression(values, calendar, 0, 10, 50)
+    assert np.abs(squares.weights - weights).max() > 1
+
+
 def test_arima_forecasts_a_step_from_the_rows_before(calendar):
     """With one weight of the past, one step ahead is c + a (s - c), whatever comes later."""
     s = 5 + generated_series("daily-min-temperatures").values[:ROWS] / 10
@@ -189,7 +199,7 @@ def test_a_recursive_forecast_eats_itself(weather):
 def test_reach_is_a_share_of_the_last_day_s(weather):
     _, _, (train, _, test) = weather
     model = networks.build(custom_layers, train, units=4, jit_compile=False, gradient="bptt")
-    found = side_by_side.reach(model, test.x[:5])
+    found = side_by_side.reach_of(model, test.x[:5])
     assert found.shape == (6,)
     assert found[-1] == 1
     assert np.all(found > 0)
@@ -210,6 +220,9 @@ def test_forecast_changes_and_prices_say_the_same():
     assert said.error("naive: no change") == pytest.approx((10 + 11) / 2)
     assert (said.right_direction("GRU"), said.right_direction("naive: no change")) == (0.5, 0)
     assert_allclose(said.price("naive: no change") * np.exp(said.change / 100), said.came)
+    less = np.array([10.0, 11 - 22])  # the price missed by 10 and 11, and by 0 and 22
+    gain = less.mean() / (less.std(ddof=1) / np.sqrt(2))
+    assert said.gain("GRU", "naive: no change") == pytest.approx(gain)
 
 
 def test_prices_are_tested_on_days_that_nothing_was_learnt_from(monkeypatch):

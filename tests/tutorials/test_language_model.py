@@ -27,7 +27,7 @@ def model_of(layers=custom_layers, batch=4, jit=False, rate=0.01, **options):
     return learning.compiled(build(layers, 7, SIZES, batch, **own, **options), rate, 100, jit)
 
 
-@pytest.mark.parametrize("context", range(4))
+@pytest.mark.parametrize("context", range(6))
 def test_counting_by_dictionaries(context):
     training, held_out = NUMBERS[:250].tolist(), NUMBERS[250:].tolist()
     tables = [

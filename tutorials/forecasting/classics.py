@@ -4,15 +4,18 @@ r"""Forecasts that need no network: yesterday's value, last year's, and a linear
     seasonal naive   f_{t+k} = s_{t+k-m}, of one season of m rows before         (6)
     autoregression   f_{t+1} = c + sum_j a_j s_{t+1-j} + sum_j b_j season_{t+1,j}  (7)
 
-(7) by least squares; k steps ahead it eats its own forecasts. Functions take rows (examples, horizon),
-where in the series the targets stand; the row before the first is the last that is known.
+(7) by least squares or least absolute errors; k steps ahead it eats its own forecasts. Functions take
+rows (examples, horizon), where in the series the targets stand; the row before the first is the last
+that is known.
 The numbers are those of the page.
 """
 
 import warnings
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from statsmodels.regression.quantile_regression import QuantReg
 from statsmodels.tsa.arima.model import ARIMA
 
 
@@ -51,13 +54,44 @@ class Autoregression(NamedTuple):
 
 
 def fit_autoregression(
-    values: np.ndarray, season: np.ndarray, lags: int, begin: int, end: int
+    values: np.ndarray,
+    season: np.ndarray,
+    lags: int,
+    begin: int,
+    end: int,
+    *,
+    absolute: bool = False,
 ) -> Autoregression:
-    """Least squares over the rows from `begin` to before `end`; nothing after `end` is read."""
+    """Fit (7) to the rows from `begin` to before `end`; nothing after `end` is read.
+
+    Args:
+        absolute: by least absolute errors, which finds the median; else by least squares.
+    """
     rows = np.arange(begin + lags, end)
     past = values[rows[:, None] + np.arange(-lags, 0)]
     known = np.hstack([np.ones((len(rows), 1)), season[rows], past])
-    return Autoregression(np.linalg.lstsq(known, values[rows], rcond=None)[0], lags)
+    if absolute:
+        weights = np.asarray(QuantReg(values[rows], known).fit(q=0.5, max_iter=5000).params)
+    else:
+        weights = np.linalg.lstsq(known, values[rows], rcond=None)[0]
+    return Autoregression(weights, lags)
+
+
+def errors_of_lags(
+    values: np.ndarray,
+    season: np.ndarray,
+    candidates: Sequence[int],
+    part: tuple[int, int],
+    rows: np.ndarray,
+    *,
+    absolute: bool = False,
+) -> dict[int, float]:
+    """For each p of (7), fitted to one part, the mean absolute error of the rows of another."""
+    errors = {}
+    for lags in candidates:
+        fitted = fit_autoregression(values, season, lags, *part, absolute=absolute)
+        errors[lags] = float(np.abs(fitted.forecast(values, rows, season) - values[rows]).mean())
+    return errors
 
 
 def fit_arima(

@@ -141,7 +141,7 @@ def save_price(said: Forecasts, some: slice, path: Path) -> Path:
     right.plot(said.changes["GRU"], said.change, ".", color="C1", markersize=3)
     right.axhline(0, color="0.6", linewidth=0.8)
     right.axvline(0, color="0.6", linewidth=0.8)
-    right.set_title("As a change, it says nothing")
+    right.set_title("As a change, it says next to nothing")
     right.set_xlabel("forecast change, %")
     right.set_ylabel("change that came, %")
     for axes in (left, right):

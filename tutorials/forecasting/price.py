@@ -38,15 +38,10 @@ class Forecasts(NamedTuple):
         """Mean absolute error of the price."""
         return float(np.abs(self.price(name) - self.came).mean())
 
-    def gain(self, name: str, over: str, until: str = "9999") -> float:
-        """How much less `name` misses than `over`, in standard errors of the mean difference.
-
-        Args:
-            name, over: two forecasts.
-            until: count the days before this one.
-        """
+    def gain(self, name: str, over: str) -> float:
+        """How much less `name` misses than `over`, in standard errors of the mean difference."""
         misses = [np.abs(self.price(one) - self.came) for one in (name, over)]
-        less = (misses[1] - misses[0])[self.dates < np.datetime64(until)]
+        less = misses[1] - misses[0]
         return float(less.mean() / (less.std(ddof=1) / np.sqrt(len(less))))
 
     def right_direction(self, name: str) -> float:

@@ -37,7 +37,7 @@ def apart_after_an_epoch(
     return float(np.abs(found[0] - found[1]).max() / np.abs(found[1]).max())
 
 
-def reach(model: keras.Model, x: np.ndarray) -> np.ndarray:
+def reach_of(model: keras.Model, x: np.ndarray) -> np.ndarray:
     """What each day of the window still weighs: |d forecast / d state|, as a share of the last day's.
 
     Args:

@@ -41,10 +41,11 @@ import numpy as np
 import custom_layers
 from custom_layers.data import windows
 from tutorials import page
-from tutorials.forecasting import classics, months, networks, pictures, price, series, side_by_side
+from tutorials.forecasting import claims, classics, months, networks, pictures, price, series
 from tutorials.forecasting.examples import examples
 from tutorials.forecasting.intervals import conformal_margin, coverage_of, daily_margins
 from tutorials.forecasting.networks import forecast
+from tutorials.forecasting.side_by_side import apart_after_an_epoch, reach_of
 
 PAGE = page.begin("forecasting", "A network's forecasts beside those that need none.")
 SEEDS = range(2 if PAGE.fast else 5)
@@ -123,15 +124,16 @@ print(f"mean {mean:.2f} °C, deviation {deviation:.2f} °C, from {scaling.get_we
 # $$\hat s_{t+k} = s_t \qquad (5) \qquad\qquad \hat s_{t+k} = s_{t+k-m} \qquad (6)$$
 #
 # **Linear autoregression**: a weighted sum of the last $p$ days and of the calendar, by least squares,
-# which takes a millisecond. With $p = 0$ it is the season alone. **ARIMA** adds a memory of its own
-# misses; statsmodels fits it by maximum likelihood.
+# which takes a millisecond, or by least absolute errors, by which we judge. With $p = 0$ it is the
+# season alone. **ARIMA** adds a memory of its own misses; statsmodels fits it by maximum likelihood.
 #
 # $$\hat s_{t+1} = c + \sum_{j=1}^{p} a_j s_{t+1-j} + \sum_j b_j\, \mathrm{season}_{t+1,j} \qquad (7)$$
 #
 # How many days $p$? That is a choice, so the validation part makes it.
 
 # %%
-values, test_rows = temperature.values, temperatures("test", 1).rows
+values, LAGS = temperature.values, (0, 1, 2, 3, 5, 7, 10, 14, 21)
+chosen_by, test_rows = (temperatures(part, 1).rows for part in ("validation", "test"))
 
 
 def absolute_error(found, rows, values=values):
@@ -139,22 +141,24 @@ def absolute_error(found, rows, values=values):
     return np.abs(found - values[rows]).mean(axis=0)
 
 
-def autoregression(days, rows):
-    fitted = classics.fit_autoregression(values, calendar, days, *of_part["train"])
+def autoregression(days, rows, **loss):
+    fitted = classics.fit_autoregression(values, calendar, days, *of_part["train"], **loss)
     return fitted.forecast(values, rows, calendar)
 
 
-of_days, validation_rows = {}, temperatures("validation", 1).rows
-for days in (0, 1, 2, 3, 5, 7, 10, 14, 21):
-    found = autoregression(days, validation_rows)
-    of_days[days] = absolute_error(found, validation_rows).item()
-days = min(of_days, key=of_days.__getitem__)
-print("validation, °C:", {p: round(error, 3) for p, error in of_days.items()}, "chosen:", days)
+def days_chosen(**loss):
+    of_days = classics.errors_of_lags(values, calendar, LAGS, of_part["train"], chosen_by, **loss)
+    print("validation, °C:", {p: round(error, 3) for p, error in of_days.items()})
+    return min(of_days, key=of_days.__getitem__)
+
+
+days = days_chosen()
 free = {
     "naive": classics.naive(values, test_rows),
     "seasonal naive": classics.seasonal_naive(values, test_rows, 365),
     "season alone": autoregression(0, test_rows),
-    "linear autoregression": autoregression(days, test_rows),
+    "linear, least squares": autoregression(days, test_rows),
+    "linear, absolute errors": autoregression(days_chosen(absolute=True), test_rows, absolute=True),
 }
 begin, end = of_part["train"]
 arima = classics.fit_arima(values[begin:end], (1, 0, 1), calendar[begin:end])
@@ -174,9 +178,7 @@ print("test, °C:", {name: round(error, 3) for name, error in one_day.items()})
 # same weights, on the same batches, Keras's layers and ours must train alike:
 
 # %%
-apart = side_by_side.apart_after_an_epoch(
-    temperatures("train", 10), temperatures("validation", 10), **mode
-)
+apart = apart_after_an_epoch(temperatures("train", 10), temperatures("validation", 10), **mode)
 print(f"after an epoch the forecasts differ by {apart:.1e} of the largest")
 
 # %% [markdown]
@@ -210,21 +212,23 @@ for seed in SEEDS:
 ensemble = np.mean(of_seed, axis=0)
 one_day["GRU, one seed"] = float(np.mean(errors))
 one_day["GRU, ensemble"] = absolute_error(ensemble, test.rows).item()
-gain = np.abs(free["linear autoregression"] - test.y) - np.abs(ensemble - test.y)
-in_errors = float(gain.mean() / (gain.std(ddof=1) / np.sqrt(len(gain))))
-print(f"gain over the linear forecast: {gain.mean():.3f} °C, {in_errors:.1f} standard errors")
+for name in ("linear, least squares", "linear, absolute errors"):
+    gain = np.abs(free[name] - test.y) - np.abs(ensemble - test.y)
+    in_errors = gain.mean() / (gain.std(ddof=1) / np.sqrt(len(gain)))
+    print(f"gain over {name}: {gain.mean():.3f} °C, {in_errors:.1f} standard errors")
 spread = {"GRU, one seed": float(np.std(errors, ddof=1))}
 PAGE.show(pictures.save_bars(one_day, spread, PAGE.out / "one_day.png"))
 
 # %% [markdown]
-# That is the honest size of it: far better than yesterday's value, a little better than the weighted sum
-# that any spreadsheet computes. Most of tomorrow's weather is not in the past of one thermometer.
+# That is the honest size of it: better than yesterday's value by an eighth. One GRU is as good as a
+# weighted sum that is fitted to the same loss, and the mean of five is ahead of it by a hundredth of a
+# degree. Most of tomorrow's weather is not in the past of one thermometer.
 #
 # **How far back does the network look?** The gradient of a forecast by the state of each day says how
-# much that day still matters. A recorder reads it from our GRU:
+# much of what the network held on that day still reaches the forecast. A recorder reads it from our GRU:
 
 # %%
-reach = side_by_side.reach(learnt.model, test.x[:64])
+reach = reach_of(learnt.model, test.x[:64])
 print("weight of the last six days:", np.round(reach[-6:], 3))
 
 # %% [markdown]
@@ -251,7 +255,7 @@ first = int(np.argmax(held.rows[:, 0] == of_part["test"][0]))  # the first examp
 by_horizon = {
     "naive": absolute_error(classics.naive(values, week.rows), week.rows),
     "season alone": absolute_error(autoregression(0, week.rows), week.rows),
-    "linear autoregression": absolute_error(autoregression(days, week.rows), week.rows),
+    "linear, least squares": absolute_error(autoregression(days, week.rows), week.rows),
     "GRU, recursive": absolute_error(np.mean(recursively, axis=0), week.rows),
     "GRU, direct": absolute_error(quantiles[first:, :, 2], week.rows),
 }
@@ -297,6 +301,10 @@ first_days = dates, week.y[270:390, 0], bands
 PAGE.show(pictures.save_weather(by_horizon, *first_days, PAGE.out / "picture.png"))
 
 # %% [markdown]
+# In the calibration year the network's own intervals held too little, so they were widened, and in the
+# test years they hold too much: that year was the wilder one. As the network says them they were right
+# all along. Calibrating anew each day is about as good, and would have noticed had they not been.
+#
 # ## 7. Months ahead: where the classics win
 #
 # **Airline passengers**, twelve months ahead, from 96 months. They grow without end, and a network has
@@ -318,7 +326,8 @@ PAGE.show(pictures.save_months(panels, PAGE.out / "months.png"))
 
 # %% [markdown]
 # With 96 months, a model that *is* trend and season needs no examples to find that out, and the network
-# does. And the cycle of the sunspots is so nearly linear that a weighted sum says it better than a GRU.
+# does. And of the sunspots a weighted sum says more than this GRU. Not because their cycle is linear (it
+# rises faster than it falls): but the sum is quickly fitted, and 2,100 months are few for a GRU.
 #
 # ## 8. A price, and how not to be fooled
 #
@@ -330,16 +339,17 @@ PAGE.show(pictures.save_months(panels, PAGE.out / "months.png"))
 said = price.forecasts(index, 1000 if PAGE.fast else 3500, SEEDS[:2], EPOCHS, **mode)
 print(said.table())
 looks, lost = said.looks, said.error("GRU") / said.error("naive: no change")
-luck = said.gain("GRU", "the median change", until="2020-02-20")
-print(f"the GRU's gain over the median before the crash of 2020: {luck:.1f} standard errors")
+constant = "the median change"
+beyond, luck = said.error("GRU") / said.error(constant), said.gain("GRU", constant)
+print(f"the GRU's error is {beyond:.3f} of that of {constant}, by {luck:.1f} standard errors")
 PAGE.show(pictures.save_price(said, slice(-160, -60), PAGE.out / "price.png"))
 
 # %% [markdown]
 # Left, the forecast hugs the price: the correlation is nearly 1 and worth nothing, since the naive
 # forecast has it too. It *is* yesterday's price, one day late. The right panel asks the only question,
 # what is added to what was known. The error is a hundredth smaller than that of "no change". A part of
-# it any constant has, since the index rose. The rest, up to the crash in which the index sprang to and
-# fro, is no more than chance. **Judge no forecast of a series that wanders by its level.**
+# it any constant has, since the index rose. The rest is less than two standard errors: chance can do
+# that. **Judge no forecast of a series that wanders by its level.**
 #
 # ## What has been claimed
 #
@@ -355,7 +365,7 @@ def check():
     np.testing.assert_allclose((mean, deviation), (known.mean(), known.std()), rtol=1e-6)
     np.testing.assert_allclose(back, values, atol=1e-4)
     assert apart <= 1e-5, "Keras's layers and ours train alike"
-    assert one_day["naive"] > 1.05 * one_day["linear autoregression"]
+    assert one_day["naive"] > 1.05 * one_day["linear, least squares"]
     assert one_day["seasonal naive"] > 1.3 * one_day["season alone"]
     assert by_horizon["naive"][-1] > 1.2 * by_horizon["season alone"][-1]
     assert reach[0] < reach[-1], "the past fades"
@@ -363,18 +373,9 @@ def check():
     assert abs(lost - 1) < 0.05, "and is worth nothing"
     if not REAL or PAGE.fast:
         return
-    assert one_day["GRU, ensemble"] <= 1.75
-    assert max(errors) < 0.95 * one_day["naive"], "every seed beats yesterday's value"
-    for name in ("linear autoregression", "GRU, recursive", "GRU, direct"):
-        assert np.all(np.abs(by_horizon[name][2:] / by_horizon["season alone"][2:] - 1) < 0.04)
-    for promised, slack in ((0.8, 0.03), (0.95, 0.02)):
-        assert covered[promised, "calibrated"] > promised, "after a wild year, too much"
-        assert abs(covered[promised, "each day"] - promised) <= slack
-    best = [min(errors_of, key=lambda n: errors_of[n].mean()) for errors_of in panels.values()]
-    assert best == ["ARIMA of Box and Jenkins", "linear autoregression"], "the classics win"
-    assert two_years["GRU, direct"].mean() < 0.8 * two_years["naive"].mean()
-    assert lost > 0.98, "a hundredth"
-    assert luck < 2, "which is chance"
+    claims.check_temperatures(one_day, errors, by_horizon, covered)
+    claims.check_months(*panels.values())
+    claims.check_price(lost, luck)
 
 
 check()
@@ -389,11 +390,10 @@ PAGE.report(
         "one day ahead, ensemble of GRUs, °C": one_day["GRU, ensemble"],
         "one day ahead, single seeds, °C": f"{np.mean(errors):.3f} ± {np.std(errors, ddof=1):.3f}",
         "the free ones, °C": ", ".join(f"{name} {one_day[name]:.3f}" for name in free),
-        "intervals of 80 % hold": f"{covered[0.8, 'each day']:.1%}",
-        "intervals of 95 % hold": f"{covered[0.95, 'each day']:.1%}",
+        **claims.coverages(covered),
         "passengers, thousands": months.shortly(twelve_months),
         "sunspots": months.shortly(two_years),
-        "price: error against no change": lost,
+        "price: error against no change / the median change": f"{lost:.3f} / {beyond:.3f}",
     },
     PAGE.out / "picture.png",
     data="real series" if REAL else "generated series",

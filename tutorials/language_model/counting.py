@@ -17,16 +17,15 @@ def nats_by_counting(
 
     Args:
         training, held_out: characters as numbers, int (characters,).
-        context: k, 0 to 3; the table has vocabulary^(k + 1) entries.
+        context: k; only what the text holds is kept of the vocabulary^(k + 1) entries of the table.
     """
     p = np.full(len(held_out), 1 / vocabulary_size)
     for k in range(context + 1):
         before, seen_before = (codes_of(text, k, vocabulary_size) for text in (training, held_out))
-        pairs = np.bincount(
-            before * vocabulary_size + training[k:], minlength=vocabulary_size ** (k + 1)
+        count = occurrences(before, seen_before)
+        with_next = occurrences(
+            before * vocabulary_size + training[k:], seen_before * vocabulary_size + held_out[k:]
         )
-        count = np.bincount(before, minlength=vocabulary_size**k)[seen_before]
-        with_next = pairs[seen_before * vocabulary_size + held_out[k:]]
         p[k:] = (with_next + BELIEF * p[k:]) / (count + BELIEF)
     return float(-np.log(p).mean())
 
@@ -37,3 +36,10 @@ def codes_of(text: np.ndarray, k: int, vocabulary_size: int) -> np.ndarray:
     for j in range(k):
         code = code * vocabulary_size + text[j : len(text) - k + j]
     return code
+
+
+def occurrences(codes: np.ndarray, asked: np.ndarray) -> np.ndarray:
+    """How often each code that is asked for occurs among the codes: int, shaped like `asked`."""
+    found, counts = np.unique(codes, return_counts=True)
+    place = np.minimum(np.searchsorted(found, asked), len(found) - 1)
+    return np.where(found[place] == asked, counts[place], 0)

@@ -27,7 +27,7 @@ def save_learning(
 
     Args:
         curve: one point for each epoch.
-        levels: nats per character by the name of what needs no training.
+        levels: nats per character of the validation text, by the name of what needs no training.
         first: by the name of the layers, the loss of each update, (updates,); two of them.
         path: the PNG.
     """
@@ -38,7 +38,7 @@ def save_learning(
         left.text(read[-1], nats, name, ha="right", va="bottom", color="0.35", fontsize="small")
     left.plot(read, curve.training, "o-", label="training text")
     left.plot(read, curve.validation, "o-", label="validation text")
-    left.set_title(f"{curve.validation[-1]:.2f} nats per character on the validation text")
+    left.set_title(f"{curve.validation[-1]:.2f} nats on the validation text (dashed: by counting)")
     left.set_xlabel(READ)
     left.set_ylabel(NATS)
     left.legend(loc="center", bbox_to_anchor=(0.35, 0.6))

@@ -1,6 +1,6 @@
 """What a single unit of the state follows: found by correlation, and reported on a text of its own.
 
-After Karpathy et al. 2015, arXiv:1506.02078, section 4.1, who found such cells by eye. Among hundreds of
+After Karpathy et al. 2015, arXiv:1506.02078, section 4.2, who found such cells by eye. Among hundreds of
 units some will correlate with anything. So a unit is chosen on one text and its correlation told on
 another, beside that of the best unit of a model that has learnt nothing.
 """

@@ -1,4 +1,4 @@
-"""One decoder, trained in three ways that differ in nothing but what it is fed with."""
+"""One decoder, trained in several ways that differ in nothing but what it is fed with."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple

@@ -74,6 +74,7 @@ def translator(
     target_words: int,
     units: int,
     attention: bool,
+    learning_rate: Any = 1e-2,
     features: int = 16,
     **feeding: Any,
 ) -> Translator:
@@ -84,6 +85,7 @@ def translator(
         source_words, target_words: numbers of tokens.
         units: width of all states.
         attention: whether equations (4) and (5), or (3).
+        learning_rate: of Adam; a number or a schedule.
         features: width of the embeddings.
         feeding: how the decoder is fed in training, arguments of `RNNDecoder`.
     """
@@ -108,7 +110,7 @@ def translator(
     memory = {"encoder_sequence": h} if attention else {}
     logits = decoder(target, initial_state=[last], **memory)  # (2)
     training = keras.Model([source, target], logits)
-    compile_for_tokens(training)
+    compile_for_tokens(training, learning_rate)
     return Translator(training, keras.Model(source, [last, h] if attention else [last]), decoder)
 
 
@@ -149,7 +151,7 @@ def tagger(layers: Any, units: int = 32) -> keras.Model:
     return model
 
 
-def compile_for_tokens(model: keras.Model, learning_rate: float = 1e-2) -> None:
+def compile_for_tokens(model: keras.Model, learning_rate: Any = 1e-2) -> None:
     """Cross entropy and accuracy of the tokens that are no padding."""
     optimizer = keras.optimizers.Adam(learning_rate, clipnorm=1.0)
     model.compile(optimizer, masked_loss, metrics=[masked_accuracy], jit_compile=False)
