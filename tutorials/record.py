@@ -30,15 +30,16 @@ ORDER = (  # as one would read them
 HEAD = """# Tutorials
 
 One idea each: a page that runs as a script (`python -m tutorials.NAME.tutorial`, with `--fast` for a
-minute) and as a notebook, trains with `keras.Model.fit`, and checks every claim that it makes. Pages run
-without real data, on generated data of the same shape; each row names the data of its figures.
+minute) and as a notebook, trains with `keras.Model.fit`, and checks what it claims, as far as numbers
+can tell. Pages run without real data, on generated data of the same shape; each row names its data.
 
 | tutorial | what it shows | measured | |
 |---|---|---|---|
 """
 FOOT = """
 The figures come from each tutorial's `report.json`, which `python -m tutorials.record NAME` writes anew,
-and this table with it. Times are of processors, all cores together: half of them with two that are idle.
+and this table with it. Times are of processors, all cores added up: on two idle
+cores a page takes from half of that to all of it.
 """
 
 

@@ -168,7 +168,7 @@ def test_pictures_show_both_norms_and_every_descent(tmp_path, monkeypatch):
     way, start = panel.lines
     np.testing.assert_array_equal(way.get_xydata(), np.stack([w, b], axis=1))
     np.testing.assert_array_equal(start.get_xydata(), [cliff.START])
-    pictures.save_thresholds({0.1: 3.0, 1.0: 2.0}, 2.5, tmp_path / "thresholds.png")
+    pictures.save_thresholds({"clipvalue": {0.1: 3.0, 1.0: 2.0}}, 2.5, tmp_path / "thresholds.png")
     ends, plain = figures[2].axes[0].lines
     np.testing.assert_array_equal(ends.get_xydata(), [[0.1, 3.0], [1.0, 2.0]])
     assert figures[2].axes[0].get_xscale() == "log"

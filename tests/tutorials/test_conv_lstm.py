@@ -7,7 +7,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import custom_layers
 from custom_layers.data.local_files import DATA_FOLDER_VARIABLE
-from tutorials.conv_lstm import baselines, films, model
+from tutorials.conv_lstm import baselines, films, limits, model
 from tutorials.conv_lstm.inside import Inside, look_inside
 
 
@@ -55,6 +55,21 @@ def test_the_film_to_look_at_is_the_one_whose_digits_keep_apart(random):
         for film in corners
     ]
     assert films.most_apart(shown) == np.argmax(closest)
+
+
+def test_ways_of_the_limit_are_those_of_the_films():
+    shown, _ = films.films("test", 6, seed=3, flying=1)
+    angle = np.arctan2(shown.velocities[..., 0], shown.velocities[..., 1])[:, 0]
+    found = limits.places(shown.corners[:, 0, 0], angle, films.SIZE - 14)
+    assert_array_equal(found, np.round(shown.corners[:, :, 0]).astype(int))
+
+
+def test_who_knows_the_way_has_no_error_and_who_does_not_has_some(monkeypatch):
+    pictures = np.ones((1, 14, 14))
+    of_rounding = limits.error_of_ink(pictures, films=8, ways=4000, seed=0)
+    assert np.all((of_rounding > 0.001) & (of_rounding < 0.3))
+    monkeypatch.setattr(limits, "NEAR", (0.0, 0.0))
+    assert_array_equal(limits.error_of_ink(pictures, films=8, ways=10, seed=0), 0)
 
 
 @pytest.mark.parametrize("way", [(0, 0), (2, -3), (-1, 4), (-6, -6), (9, 0)])

@@ -52,12 +52,13 @@ def save_runs(runs: Mapping[str, Run], path: Path) -> Path:
     return _saved(figure, path)
 
 
-def save_thresholds(ends: Mapping[float, float], plain: float, path: Path) -> Path:
-    """The loss that each threshold of the global norm ends at, beside the best one without clipping."""
+def save_thresholds(ends: Mapping[str, Mapping[float, float]], plain: float, path: Path) -> Path:
+    """The loss that each threshold of each rule ends at, beside the best one without clipping."""
     figure, axes = plt.subplots(figsize=(6.4, 3.4), layout="constrained")
-    axes.semilogx(list(ends), list(ends.values()), "o-")
-    axes.axhline(plain, color="C1", linestyle="--", label="without clipping, at its best rate")
-    axes.set(xlabel="threshold c of the global norm", ylabel="loss at the end, nats")
+    for rule, losses in ends.items():
+        axes.semilogx(list(losses), list(losses.values()), "o-", label=rule)
+    axes.axhline(plain, color="C3", linestyle="--", label="without clipping, at its best rate")
+    axes.set(xlabel="threshold c", ylabel="loss at the end, nats")
     axes.legend()
     axes.grid(alpha=0.3)
     return _saved(figure, path)

@@ -301,9 +301,9 @@ first_days = dates, week.y[270:390, 0], bands
 PAGE.show(pictures.save_weather(by_horizon, *first_days, PAGE.out / "picture.png"))
 
 # %% [markdown]
-# In the calibration year the network's own intervals held too little, so they were widened, and in the
-# test years they hold too much: that year was the wilder one. As the network says them they were right
-# all along. Calibrating anew each day is about as good, and would have noticed had they not been.
+# In the test years the network's own intervals hold a little more than they promise. Calibration by the
+# year before has widened them, and made them worse: that year was wilder than those that came. Anew each
+# day, from the last 350 misses, is nearest to the promise.
 #
 # ## 7. Months ahead: where the classics win
 #

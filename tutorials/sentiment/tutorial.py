@@ -18,8 +18,8 @@
 #
 # 1. **Does it read, or does it count?** A bag of words knows of no order, and is as good.
 # 2. **How sure is it, and is it right to be?** One number makes a network's probabilities honest.
-# 3. **When should it say "I cannot tell"?** Outside of a margin around 1/2, verdicts are right 19 times
-#    of 20: negative, neutral, positive.
+# 3. **When should it say "I cannot tell"?** Outside of a margin around 1/2, verdicts are right nearly
+#    19 times of 20: negative, neutral, positive.
 # 4. **Which words decided?** Attention pooling gives every word a weight, and we test the weights.
 #
 # The network is written once, and built twice: from `keras.layers` and from `custom_layers`.
@@ -134,7 +134,7 @@ print(f"in the vocabulary: {np.mean(np.concatenate(chosen.numbers) > 1):.1%} of 
 # ones alone, and asks of each how much it matters:
 #
 # $$u_t = \tanh(h_t W + b) \qquad (5) \qquad\quad
-#   a_t = \frac{\exp(u_t \cdot u)}{\sum_s \exp(u_s \cdot u)} \qquad (6) \qquad\quad
+#   a_t = \frac{\exp(u_t \cdot u)}{\sum_k \exp(u_k \cdot u)} \qquad (6) \qquad\quad
 #   s = \sum_t a_t h_t \qquad (7)$$
 #
 # $u$ asks every word: "are you the one that tells?". From the mean, the logit of "positive":
@@ -201,7 +201,7 @@ print(f"in order {in_order:.3f}, shuffled {out_of_order:.3f}; bag of words {of_b
 # %% [markdown]
 # It loses nothing: it **counts**. In 200 words there are enough of the "awful" and "wonderful" kind, and
 # training takes the shortest way. Not because it could not read. Here is a language in which counting
-# does not help, of generated reviews: negations turn a judgement, degrees weigh it, and what follows
+# is not enough, of generated reviews: negations turn a judgement, degrees weigh it, and what follows
 # "but" counts twice. A smaller copy of the network learns it (a `GradientInspector` looks on, and writes
 # for TensorBoard; not in the fast mode).
 
@@ -305,7 +305,7 @@ PAGE.show(pictures.save_removal(moved, PAGE.out / "removal.png"))
 # %% [markdown]
 # ### Where the gradient arrives
 #
-# By (7), $\partial s / \partial h_t = a_t I + \dots$: what is attended learns. A recorder shows it.
+# By (7), $\partial s / \partial h_t = a_t I + \dots$: gradient goes where attention goes. So it is:
 
 # %%
 ranks, recording = attended.gradient_ranks(custom, chosen)
