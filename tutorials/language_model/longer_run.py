@@ -1,6 +1,6 @@
 """The same model, larger and trained longer than a page can: writes longer_run.json.
 
-python -m tutorials.language_model.longer_run                  two GRUs of 384 units, 24 passes
+python -m tutorials.language_model.longer_run                  two GRUs of 384 units, 40 passes
 python -m tutorials.language_model.longer_run --passes 3       three passes now, three more the next time
 
 A checkpoint is left after each pass: weights, optimizer, seeds, the curve. A run that was interrupted,
@@ -37,7 +37,7 @@ class Settings(NamedTuple):
     rate: float = 2e-3
     batch: int = 32
     steps: int = 100
-    epochs: int = 24
+    epochs: int = 40
     seed: int = 0
 
 
