@@ -303,10 +303,10 @@ PAGE.show(pictures.save_depths(depths, guess, PAGE.out / "depths.png"))
 PAGE.show(pictures.save_gradients(at_start, watched, PAGE.out / "gradients.png"))
 
 # %% [markdown]
-# More is not better here, in 100 updates. From cell to cell the plain stack learns more slowly, whatever
-# the start; with three cells the starts also lie farthest apart. With a way around each cell, a stack of
-# three learns about as fast as a single cell. Whether depth gains anything when trained to the end, this
-# does not show.
+# More is not better here, in 100 updates. From cell to cell the plain stack learns more slowly, from each
+# of the three starts; with three cells these also lie farthest apart. With a way around each cell, a
+# stack of three learns about as fast as a single cell. Whether depth gains anything when trained to the
+# end, this does not show.
 #
 # ## What has been claimed
 #
@@ -334,15 +334,16 @@ def check():
     forward_right, backward_right, both_right = (shares[-1] for shares in learning.values())
     assert both_right > forward_right + (0.02 if PAGE.fast else 0.1), "the future tells"
     assert backward_right > forward_right
-    assert pronouns < 0.02 * blots, "nearly all blots are articles"
     assert at_start["residual"][0] > 1000 * at_start["plain"][0], "the way around"
+    if data == "spa-eng":
+        assert 0 < pronouns < 0.02 * blots, "a few blots are no articles"
     if not PAGE.fast:
         (one, two, three), (*_, around) = (
             np.array([depths[kind, depth] for depth in DEPTHS]) for kind in ("plain", "residual")
         )
         assert abs(both_right - backward_right) < 0.05, "both directions, with fewer weights"
         assert np.all(two < one - 0.02), "each cell slows a plain stack,"
-        assert np.all(three < two - 0.02), "whatever the start"
+        assert np.all(three < two - 0.02), "from every start"
         assert np.ptp(three) > 2 * max(np.ptp(one), np.ptp(two)), "three cells spread most"
         assert np.all(around > three + 0.05), "a way around mends it"
         assert np.all(np.abs(around - one) < 0.05), "and is about as fast as one cell"
