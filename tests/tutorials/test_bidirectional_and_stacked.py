@@ -14,7 +14,7 @@ PAIRS = SentencePairs(SPANISH, ["x"] * len(SPANISH))
 
 
 def test_articles_are_blotted_out_and_asked_for():
-    drawn = articles.blotted(PAIRS, count=10, vocabulary=20, seed=0)
+    drawn = articles.blotted(PAIRS, count=10, held_out=0, vocabulary=20, seed=0)
     assert sorted(drawn.texts) == sorted(text for text in SPANISH if text != "Ana canta.")
     word_of = {}
     for text, x, y in zip(drawn.texts, drawn.x, drawn.y, strict=True):
@@ -35,12 +35,27 @@ def test_articles_are_blotted_out_and_asked_for():
 def test_rare_words_are_unknown_and_long_sentences_left_out():
     long = " ".join(["la"] + ["casa"] * articles.LONGEST)
     pairs = SentencePairs([long, "la casa casa gris"], ["x", "x"])
-    drawn = articles.blotted(pairs, count=10, vocabulary=1, seed=0)
+    drawn = articles.blotted(pairs, count=10, held_out=0, vocabulary=1, seed=0)
     first, blot = articles.FIRST_WORD, articles.BLOT
     assert drawn.x[:, :5].tolist() == [[blot, first, first, articles.UNKNOWN, articles.PADDING]]
     part = drawn.part(0, 1)
     assert part.texts == drawn.texts
     np.testing.assert_array_equal(part.y, drawn.y)
+
+
+def test_words_that_are_only_asked_about_are_unknown():
+    drawn = articles.blotted(PAIRS, count=10, held_out=1, vocabulary=20, seed=0)
+    learnt = {word for text in drawn.texts[1:] for word in articles.words_of(text)}
+    words = [word for word in articles.words_of(drawn.texts[0]) if word not in articles.ARTICLES]
+    numbers = [n for n in drawn.x[0] if n not in (articles.PADDING, articles.BLOT)]
+    assert [n == articles.UNKNOWN for n in numbers] == [word not in learnt for word in words]
+    assert articles.UNKNOWN in numbers
+    assert articles.UNKNOWN not in drawn.x[1:]
+
+
+def test_likely_pronouns_are_counted():
+    texts = ["No la conozco.", "Me los da.", "No el campo.", "Los ves. No.", "La casa, la de Ana."]
+    assert articles.likely_pronouns(texts) == 2
 
 
 def test_the_most_frequent_answer():

@@ -80,7 +80,7 @@ PAIRS = SentencePairs(["x"] * len(ENGLISH), ENGLISH)
 
 
 def test_questions_are_half_of_the_sentences_and_labelled():
-    drawn = sentences.questions(PAIRS, count=4, vocabulary=50, seed=1)
+    drawn = sentences.questions(PAIRS, count=4, held_out=0, vocabulary=50, seed=1)
     assert sorted(drawn.labels[:, 0]) == [0, 0, 1, 1]
     for text, row, label in zip(drawn.texts, drawn.rows.to_list(), drawn.labels[:, 0], strict=True):
         assert text.endswith("?") == label
@@ -92,6 +92,17 @@ def test_questions_are_half_of_the_sentences_and_labelled():
     assert len(set(number_of.values())) == len(number_of)
     assert min(number_of.values()) == sentences.FIRST_WORD
     assert max(number_of.values()) < drawn.words == 52
+
+
+def test_words_that_are_only_asked_about_are_unknown():
+    drawn = sentences.questions(PAIRS, count=4, held_out=2, vocabulary=50, seed=1)
+    learnt = {word for text in drawn.texts[2:] for word in sentences.words_of(text)}
+    unknown = set()
+    for text, row in zip(drawn.texts, drawn.rows.to_list(), strict=True):
+        for word, number in zip(sentences.words_of(text), row, strict=True):
+            assert (number == sentences.UNKNOWN) == (word not in learnt)
+            unknown |= {word} - learnt
+    assert unknown
 
 
 def test_words_are_without_marks_and_rare_ones_are_unknown():

@@ -103,6 +103,17 @@ def test_a_bar_hides_each_frame_anew_and_noise_is_all_over_it():
     assert len(places) > 20
 
 
+def test_a_third_of_the_ink_is_hidden():
+    """The noise of a seed is the same: what a film of twice the ink has more is the ink that is left."""
+    pixels = films.films(some_digits(), 200, 3, seed=0).pixels
+    share = films.hidden_ink(pixels, seed=5)
+    left = films.behind_bars(2 * pixels, seed=5) - films.behind_bars(pixels, seed=5)
+    np.testing.assert_allclose(
+        share, 1 - left.sum(axis=(2, 3)) / pixels.sum(axis=(2, 3)), atol=1e-5
+    )
+    assert share.mean() == pytest.approx(1 / 3, abs=0.05)
+
+
 @pytest.mark.parametrize("phase", [False, True])
 def test_correlation_finds_a_known_shift(phase):
     picture = np.random.default_rng(0).standard_normal((SIZE, SIZE))

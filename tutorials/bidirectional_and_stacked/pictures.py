@@ -80,6 +80,34 @@ def save_gradients(
     return _saved(figure, path)
 
 
+def save_depths(
+    depths: Mapping[tuple[str, int], Sequence[float]], most_frequent: float, path: Path
+) -> Path:
+    """The share of blots that each stack fills rightly: a dot a start, a line through their means.
+
+    Args:
+        depths: by kind and number of cells, a share for each start.
+        most_frequent: what always the same answer gets right.
+    """
+    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+    for number, kind in enumerate(dict.fromkeys(kind for kind, _ in depths)):
+        found = {depth: shares for (one, depth), shares in depths.items() if one == kind}
+        color, aside = f"C{number}", 0.03 * (2 * number - 1)
+        for depth, shares in found.items():
+            axes.plot([depth + aside] * len(shares), shares, "o", color=color, alpha=0.6)
+        at = [depth + aside for depth in found]
+        axes.plot(at, [np.mean(s) for s in found.values()], "-", color=color, label=kind)
+    axes.axhline(most_frequent, color="0.5", linestyle="--", label="always the most frequent one")
+    axes.set_title("Stacks of different starts, after the same number of updates")
+    axes.set_xlabel("cells in a stack")
+    axes.set_xticks(sorted({depth for _, depth in depths}))
+    axes.set_ylabel("share right, sentences not seen")
+    axes.set_ylim(0.4, 1)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    return _saved(figure, path)
+
+
 def _saved(figure: Any, path: Path) -> Path:
     figure.savefig(path, dpi=110)
     plt.close(figure)

@@ -1,4 +1,4 @@
-"""A reader of sentences: an embedding, an LSTM or a mean, and the odds that it was a question."""
+"""A reader of sentences: an embedding, an LSTM or a mean, and a logit: was it a question?"""
 
 from typing import Any
 

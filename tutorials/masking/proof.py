@@ -66,7 +66,7 @@ def _bahdanau(layer: Any, x: Any, mask: Any) -> Sequence[Any]:
 
 
 def _pooling_alone(layer: Any, x: Any, mask: Any) -> Sequence[Any]:
-    return (layer(x),)  # it takes no mask
+    return (layer(x),)  # it takes no mask, and warns of one that is attached to x
 
 
 _recurrent: Mapping[str, Any] = {"return_sequences": True, "return_state": True, "dtype": "float64"}

@@ -35,12 +35,15 @@ def words_of(text: str) -> list[str]:
     return re.findall(r"[a-z0-9']+", text.lower())
 
 
-def questions(pairs: SentencePairs, count: int, vocabulary: int, seed: int) -> Questions:
+def questions(
+    pairs: SentencePairs, count: int, held_out: int, vocabulary: int, seed: int
+) -> Questions:
     """Draw sentences, half of them questions, in random order.
 
     Args:
         pairs: a corpus whose `target` is English.
         count: of sentences, even.
+        held_out: so many of the first ones are to be asked about; words are counted over the others.
         vocabulary: so many of the most frequent words have a number of their own.
     """
     distinct = [text for text in dict.fromkeys(pairs.target) if words_of(text)]
@@ -51,7 +54,7 @@ def questions(pairs: SentencePairs, count: int, vocabulary: int, seed: int) -> Q
         chosen += draw.sample(alike, count // 2)
     draw.shuffle(chosen)
     sentences = [words_of(text) for text in chosen]
-    number_of = numbers(sentences, vocabulary)
+    number_of = numbers(sentences[held_out:], vocabulary)
     rows = [[number_of.get(word, UNKNOWN) for word in words] for words in sentences]
     labels = np.array([[text.rstrip().endswith("?")] for text in chosen], "int64")
     return Questions(

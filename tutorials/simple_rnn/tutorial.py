@@ -133,11 +133,11 @@ print("|dU_t| of each copy:", [f"{np.linalg.norm(own['U']):.4f}" for own in by_c
 # ## 3. Every gradient, by hand
 #
 # Backwards through (4), (3), (2) and (1). A state $h_t$ is read at two places, by its logit and by the
-# next step, and so (8) has two terms:
+# next step, and so (8) has two terms; nothing comes after the last step, and so $da_{T+1} = 0$:
 #
 # $$dz_t = (\sigma(z_t) - y_t) / N \qquad (6)$$
 # $$dV = \sum_t h_t^\top dz_t \qquad dc = \sum_t dz_t \qquad (7)$$
-# $$dh_t = dz_t V^\top + da_{t+1} U^\top \qquad (8)$$
+# $$dh_t = dz_t V^\top + da_{t+1} U^\top, \qquad da_{T+1} = 0 \qquad (8)$$
 # $$da_t = dh_t \odot (1 - h_t^2) \qquad (9)$$
 # $$dW = \sum_t x_t^\top da_t \qquad dU = \sum_t h_{t-1}^\top da_t \qquad (10)$$
 # $$db_x = \sum_t da_t \qquad db_h = \sum_t da_t \qquad (11)$$
@@ -349,11 +349,11 @@ picture = pictures.save_learnt(
 PAGE.show(picture)
 
 # %% [markdown]
-# The middle picture is Elman's own: the loss falls at every third bit, and nowhere else. The network
-# was never told that bits come in threes.
-#
-# A memory of two steps is what the plain network is good at. When it has to be two hundred, other
-# things happen: [`vanishing_gradients`](../vanishing_gradients/tutorial.ipynb).
+# The middle picture is after Elman's figure 3: the loss falls at every third bit, and nowhere else. The
+# network was never told that bits come in threes. (His is the root mean squared error, over twelve bits
+# in a row of one long stream; our sequences begin with the first bit of a triple.) A memory of two steps
+# is what the plain network is good at. When it has to be two hundred, other things happen:
+# [`vanishing_gradients`](../vanishing_gradients/tutorial.ipynb).
 #
 # ## What has been claimed
 #

@@ -1,10 +1,11 @@
-r"""Films of one digit that moves in one of eight ways, most of it hidden in each frame.
+r"""Films of one digit that moves in one of eight ways, a third of it hidden, on average, in each frame.
 
-    v_t  = v sign(((p_0 + t v + room) mod 2 room) - room)    (1) the velocity after the bounces
-    way  = round(8 angle(v_t) / 2 pi) mod 8                  (2) 0 to the right, then clockwise
-    seen = film * (1 - bar) + 0.2 noise                      (3) a bar and noise, anew in each frame
+    v_t  = v sign(((p_1 + (t-1) v + room) mod 2 room) - room)  (1) the velocity after the bounces
+    way  = round(8 angle(v_t) / 2 pi) mod 8                    (2) 0 to the right, then clockwise
+    seen = film * (1 - bar) + 0.2 noise                        (3) a bar and noise, anew in each frame
 
-(1) is the slope of `fold`, which bends a straight way at the walls (`custom_layers.data.moving_digits`).
+p_1 is the place at the first frame. (1) is the slope of `folded`, which bends a straight way at the
+walls (`custom_layers.data.moving_digits`).
 Films played backwards end where they began, and move the other way: v_t becomes -v_{T+1-t}.    (4)
 """
 
@@ -87,11 +88,22 @@ def behind_bars(pixels: np.ndarray, seed: int) -> np.ndarray:
         seed: int. Same seed: same bars and noise.
     """
     random = np.random.default_rng(seed)
-    shape, size = pixels.shape[:2], pixels.shape[-1]
+    black = bars(pixels.shape, random)
+    noise = random.standard_normal(pixels.shape, "float32")
+    return np.where(black, np.float32(0), pixels) + np.float32(NOISE) * noise
+
+
+def hidden_ink(pixels: np.ndarray, seed: int) -> np.ndarray:
+    """The share of each frame's ink that `behind_bars` with this seed hides: (count, steps)."""
+    black = bars(pixels.shape, np.random.default_rng(seed))
+    return (pixels * black).sum(axis=(2, 3)) / pixels.sum(axis=(2, 3))
+
+
+def bars(of: tuple[int, ...], random: np.random.Generator) -> np.ndarray:
+    """Where the bars of films of shape (count, steps, size, size) are: bool, of that shape."""
+    shape, size = of[:2], of[-1]
     first = random.integers(-(BAR // 2), size - BAR // 2, (*shape, 1))  # may stand out by a half
     across = np.arange(size) - first
     bar = (across >= 0) & (across < BAR)
     upright = random.integers(2, size=(*shape, 1, 1)).astype(bool)
-    black = np.where(upright, bar[..., None, :], bar[..., :, None])
-    noise = random.standard_normal(pixels.shape, "float32")
-    return np.where(black, np.float32(0), pixels) + np.float32(NOISE) * noise
+    return np.broadcast_to(np.where(upright, bar[..., None, :], bar[..., :, None]), of)

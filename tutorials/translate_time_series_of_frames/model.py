@@ -3,7 +3,7 @@ r"""The networks of the page, each written once and built from a namespace of la
     a   = pool(relu(K_2 * relu(K_1 * x)))          (1) K_1 of 5 x 5 with stride 2, K_2 of 3 x 3
     f   = [relu(W a + b) ; max_places relu(K_3 * a)] (2) where it is ; what it is
     h_t = LSTM(f_t, h_{t-1})                       (3)
-    l_t = D h_t + d,  m_t = M h_t + m              (4) logits of the ten digits, of the eight ways
+    l_t = D h_t + d,  m_t = M h_t + c              (4) logits of the ten digits, of the eight ways
 
 `last frame` and `mean` have a dense layer in the place of (3): of f_T alone, of the mean of all f_t.
 """
