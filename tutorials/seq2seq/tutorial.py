@@ -257,8 +257,8 @@ PAGE.show(over_length)
 # twelve letters: with nine times the updates the same network says nearly all of them. But to pack a
 # sequence into one vector takes longer to learn, the longer it is. Attention need not pack.
 #
-# And beyond (grey)? All are lost within two or three letters. That attention can look at any number of
-# states does not say that it knows where to look in more of them than it has ever seen.
+# And beyond (grey)? Attention is lost within two letters, the patient vector within four. That attention
+# can look at any number of states does not say that it knows where to look in more than it has seen.
 #
 # ## 6. The gradient's way
 #
@@ -374,7 +374,7 @@ for way in ways:
 # %%
 figures = claims.figures_of(apart, scores, LENGTHS, right, LONGEST, run_free)
 PAGE.report(
-    "A fixed vector learns long sequences slowly, attention soon; neither goes beyond those learnt.",
+    "A fixed vector learns long sequences slowly, attention soon; neither goes far beyond those learnt.",
     figures,
     over_length,
 )
