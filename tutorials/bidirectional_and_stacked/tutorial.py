@@ -303,10 +303,10 @@ PAGE.show(pictures.save_depths(depths, guess, PAGE.out / "depths.png"))
 PAGE.show(pictures.save_gradients(at_start, watched, PAGE.out / "gradients.png"))
 
 # %% [markdown]
-# More is not better here, in 100 updates. From cell to cell the plain stack learns more slowly, from each
-# of the three starts; with three cells these also lie farthest apart. With a way around each cell, a
-# stack of three learns about as fast as a single cell. Whether depth gains anything when trained to the
-# end, this does not show.
+# More is not better here, in 100 updates. From cell to cell the plain stack learns more slowly, from
+# each of the three starts; with three cells these also lie farthest apart. With a way around each cell,
+# a stack of three learns about as fast as a single cell. Whether depth gains anything when trained to
+# the end, this does not show.
 #
 # ## What has been claimed
 #

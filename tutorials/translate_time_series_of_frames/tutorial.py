@@ -334,7 +334,7 @@ print("|dL/dh_1| / |dL/dh_T|:", *(f"{ratio:.3f}" for ratio in ratios))
 # %%
 def check():
     """Raise AssertionError for the first claim that does not hold."""
-    assert apart <= 1e-5, "built-in and custom learn alike"
+    assert apart <= 1e-4, "built-in and custom learn alike"  # measured: 0 to 5e-6
     assert 0.2 < ink.mean() < 0.45, "a third of the ink is hidden"
     assert unmoved > 0.99, "a mean knows no order"
     assert both_ways[MEAN] <= bound + 0.01, "(11)"
