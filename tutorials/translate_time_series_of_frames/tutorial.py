@@ -179,7 +179,7 @@ PAGE.show(pictures.save_films(asked, told, PAGE.out / "films.png"))
 #
 # One frame alone shows the digit in 56 of 100 films (bars hide some; and this network has read a tenth
 # of the frames that the others have), and of the way nothing: one in eight, as by chance. All frames in
-# no order show the digit better than an LSTM that is, like them, asked once (87.9% and 79.0%), and as
+# no order show the digit better than an LSTM that is, like them, asked once (88% and 79%), and as
 # well as one that is asked at every frame. Of the way they show the line on which it moved, and seldom
 # at which end it began; section 5 says how much can be known so. The LSTM knows both. To be asked at
 # every frame costs nothing but the answers, and teaches the digit better than to be asked at the end
