@@ -303,15 +303,16 @@ PAGE.show(pictures.save_depths(depths, guess, PAGE.out / "depths.png"))
 PAGE.show(pictures.save_gradients(at_start, watched, PAGE.out / "gradients.png"))
 
 # %% [markdown]
-# More is not better here, in 100 updates. From cell to cell the plain stack learns more slowly, from each
-# of the three starts; with three cells these also lie farthest apart. With a way around each cell, a
-# stack of three learns about as fast as a single cell. Whether depth gains anything when trained to the
-# end, this does not show.
+# More is not better here, in 100 updates. From cell to cell the plain stack learns more slowly, from
+# each of the three starts; with three cells these also lie farthest apart. With a way around each cell,
+# a stack of three learns about as fast as a single cell. Whether depth gains anything when trained to
+# the end, this does not show.
 #
 # ## What has been claimed
 #
 # Every claim of this page, checked. The fast mode learns from a few sentences, so that there the
-# three readings lie nearer together.
+# three readings lie nearer together. What is said of plain stacks and of pronouns is claimed of real
+# sentences alone: generated ones, which are simpler, all stacks learn in time.
 
 
 # %%
@@ -342,11 +343,12 @@ def check():
             np.array([depths[kind, depth] for depth in DEPTHS]) for kind in ("plain", "residual")
         )
         assert abs(both_right - backward_right) < 0.05, "both directions, with fewer weights"
-        assert np.all(two < one - 0.02), "each cell slows a plain stack,"
-        assert np.all(three < two - 0.02), "from every start"
-        assert np.ptp(three) > 2 * max(np.ptp(one), np.ptp(two)), "three cells spread most"
-        assert np.all(around > three + 0.05), "a way around mends it"
-        assert np.all(np.abs(around - one) < 0.05), "and is about as fast as one cell"
+        assert np.all(np.abs(around - one) < 0.05), "with a way around, three are as fast as one"
+        if data == "spa-eng":
+            assert np.all(two < one - 0.02), "each cell slows a plain stack,"
+            assert np.all(three < two - 0.02), "from every start"
+            assert np.ptp(three) > 2 * max(np.ptp(one), np.ptp(two)), "three cells spread most"
+            assert np.all(around > three + 0.05), "a way around mends it"
 
 
 check()

@@ -179,7 +179,7 @@ PAGE.show(pictures.save_films(asked, told, PAGE.out / "films.png"))
 #
 # One frame alone shows the digit in 56 of 100 films (bars hide some; and this network has read a tenth
 # of the frames that the others have), and of the way nothing: one in eight, as by chance. All frames in
-# no order show the digit better than an LSTM that is, like them, asked once (87.9% and 79.0%), and as
+# no order show the digit better than an LSTM that is, like them, asked once (88% and 79%), and as
 # well as one that is asked at every frame. Of the way they show the line on which it moved, and seldom
 # at which end it began; section 5 says how much can be known so. The LSTM knows both. To be asked at
 # every frame costs nothing but the answers, and teaches the digit better than to be asked at the end
@@ -334,7 +334,7 @@ print("|dL/dh_1| / |dL/dh_T|:", *(f"{ratio:.3f}" for ratio in ratios))
 # %%
 def check():
     """Raise AssertionError for the first claim that does not hold."""
-    assert apart <= 1e-5, "built-in and custom learn alike"
+    assert apart <= 1e-4, "built-in and custom learn alike"  # measured: 0 to 5e-6
     assert 0.2 < ink.mean() < 0.45, "a third of the ink is hidden"
     assert unmoved > 0.99, "a mean knows no order"
     assert both_ways[MEAN] <= bound + 0.01, "(11)"
