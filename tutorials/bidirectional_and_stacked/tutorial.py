@@ -265,14 +265,15 @@ DEPTHS, STARTS, EVERY = ((3,), 1, 10) if PAGE.fast else ((1, 2, 3), 3, 20)
 UPDATES = 2 * -(-len(train.texts) // BATCH)
 probe = train.part(0, 64).task
 x_test, y_test, asked_test = test.task
-depths, watched = {}, {}
+depths: dict[tuple[str, int], list[float]] = {}
+watched = {}
 for kind in ("plain", "residual"):
     for depth in DEPTHS:
         depths[kind, depth] = []
         log = PAGE.out / "logs" / f"{kind}-{depth}"
         inspector = GradientInspector(log, probe, EVERY, histograms=False)
-        for start in range(STARTS):
-            keras.utils.set_random_seed(start)
+        for seed in range(STARTS):
+            keras.utils.set_random_seed(seed)
             model = deep_reader(blotted.words, depth, kind == "residual")
             model.fit(
                 *(x_train, y_train),
@@ -280,7 +281,7 @@ for kind in ("plain", "residual"):
                 batch_size=BATCH,
                 epochs=2,
                 verbose=0,
-                callbacks=[inspector] if (depth, start) == (3, 0) else [],
+                callbacks=[inspector] if (depth, seed) == (3, 0) else [],
             )
             accuracy = model.evaluate(
                 x_test, y_test, sample_weight=asked_test, batch_size=500, verbose=0

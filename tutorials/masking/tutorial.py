@@ -213,7 +213,8 @@ EPOCHS, BATCH = (2, 50) if PAGE.fast else (4, 100)
 train_rows, train_labels = questions.rows[held_out:], questions.labels[held_out:]
 batches = cost.two_ways(train_rows, train_labels, BATCH, seed=0)
 probe = next(iter(batches.by_length))
-readers, losses_of, starts = {}, {}, {}
+readers, losses_of = {}, {}
+starts: dict[str, list[np.ndarray]] = {}
 for summary in ("LSTM", "mean"):
     for name, layers, masked in (
         ("masked, Keras", keras.layers, True),
