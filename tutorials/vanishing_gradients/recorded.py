@@ -69,6 +69,8 @@ def check(grid: Grid) -> None:
         assert grid.summary(*told).solved == 0, told
     assert grid.summary("adding", 200, "LSTM")[:2] == (5, 1)
     assert grid.summary("adding", 50, AT_OTHER_RATE["IRNN"])[:2] == (5, 1)
+    relu = grid.summary("adding", 50, AT_OTHER_RATE["ReLU RNN"])
+    assert relu.solved == relu.ran > 0
     assert grid.summary("copying", 50, "LSTM, chrono")[:2] == (5, 3)
     baseline = task_of(Run("adding", 200, "GRU", 0)).baseline
     for rate in (LOW, HIGH):
