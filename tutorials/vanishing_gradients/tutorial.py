@@ -389,8 +389,8 @@ def check():
 check()
 print("all claims hold")
 PAGE.report(
-    "In 2,000 batches a GRU and an LSTM with open gates learn to add over 200 steps, at the better of "
-    "two learning rates; a plain tanh network at neither.",
+    "In 2,000 batches a GRU and an LSTM with chrono biases learn to add over 200 steps, at the better "
+    "of two learning rates; a plain tanh network at neither.",
     {
         **recorded.figures(grid),
         "largest difference of losses, LSTM of keras.layers and ours": twins_apart,
