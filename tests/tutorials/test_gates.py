@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import custom_layers
-from custom_layers.data import TimingTask, timed_spikes
+from custom_layers.data import TimingTask, measured_intervals, timed_spikes
 from tutorials.gates import networks
 from tutorials.gates.timer import first_mistake, timer, widest_last_gap
 
@@ -20,13 +20,16 @@ def test_the_clock_counts_in_whole_steps(interval):
     np.testing.assert_array_equal(expected > 0.5, task.y.ravel() == 1)
 
 
-def test_the_last_of_many_steps_is_worth_at_most_half_of_one_in_d():
+@pytest.mark.parametrize(("start", "share"), [(0.0, 0.5), (-1.0, 1.3)])
+def test_the_last_of_many_equal_steps_is_worth_a_share_of_one_in_d(start, share):
     for interval in (10, 100):
         sizes = np.random.default_rng(0).uniform(0, 3, 5000) / interval
-        gaps = np.diff(np.tanh(np.outer(np.arange(interval + 1), sizes)), axis=0)[-1]
-        widest = widest_last_gap(interval)
-        assert gaps.max() <= widest < 0.5 / interval
+        gaps = np.diff(np.tanh(start + np.outer(np.arange(interval + 1), sizes)), axis=0)[-1]
+        widest = widest_last_gap(interval, start)
+        assert gaps.max() <= widest < share / interval
         assert gaps.max() == pytest.approx(widest, rel=1e-3)
+    others = [widest_last_gap(50, earlier) for earlier in np.linspace(-1, 1, 9)]
+    assert max(others) == others[0], "no later start is worth more than -1"
 
 
 @pytest.mark.parametrize(
@@ -56,6 +59,27 @@ def test_alarms_are_streams_of_four_delays():
     for x in task.x[..., 0]:
         distances = np.diff(np.flatnonzero(x))
         assert set(distances) <= set(range(2, 13))
+
+
+def test_the_last_step_before_an_alarm():
+    keras.utils.set_random_seed(0)
+    model = networks.network(custom_layers, "GRU", 2)
+    x = np.random.default_rng(0).standard_normal((2, 6, 1)).astype("float32")
+    due = np.array([[0, 0, 0, 1, 1, 0], [0, 0, 1, 0, 0, 1]], "float32")[..., None]
+    h = keras.Model(model.input, model.get_layer("cell").output)(x).numpy()
+    moved = [h[0, 2] - h[0, 1], h[1, 1] - h[1, 0], h[1, 4] - h[1, 3]]
+    found = networks.last_steps(model, TimingTask(x, due, np.ones((2, 6))))
+    np.testing.assert_allclose(found, np.abs(moved).mean(axis=0), rtol=1e-4)
+
+
+def test_measuring_is_judged_in_steps():
+    train, test = (measured_intervals(8, 12, 2, 5, seed=seed) for seed in (0, 1))
+    model = networks.network(keras.layers, "GRU", 2)
+    losses, off = networks.learn_to_measure(model, train, test, 5, epochs=2, xla=False)
+    assert losses.shape == (2,)
+    answers = 5 * model.predict(test.x, verbose=0)
+    asked = test.asked > 0
+    assert off == pytest.approx(np.abs(answers[asked] - test.y[asked]).mean(), rel=1e-4)
 
 
 def learned(kind, seeds):

@@ -8,15 +8,18 @@ import numpy as np
 import pytest
 
 from custom_layers.data import AddingProblem, CopyingProblem
+from tutorials.vanishing_gradients import arriving, initializers, pictures, recorded, runs
 from tutorials.vanishing_gradients import grid as grid_module
-from tutorials.vanishing_gradients import initializers, pictures, runs
 from tutorials.vanishing_gradients.grid import GRID, Grid, Summary, all_runs, main
 from tutorials.vanishing_gradients.networks import (
     CELLS,
+    HIGH,
+    LOW,
     PLAIN,
     RECIPES,
     REMEDIES,
     Recipe,
+    at_rate,
     network,
     normalized_tanh,
     recipe_for,
@@ -104,6 +107,16 @@ def test_a_remedy_changes_one_thing():
         assert len(changed - {"learning_rate"}) == (name != "none"), name
         assert "learning_rate" not in changed or "SGD" in name
     assert len(set(REMEDIES.values())) == len(REMEDIES)
+
+
+def test_each_network_is_there_at_both_rates():
+    assert (LOW, HIGH) == (0.001, 0.005)
+    for name, own in CELLS.items():
+        assert at_rate(name, own.learning_rate) == name
+        both = [RECIPES[at_rate(name, rate)] for rate in (LOW, HIGH)]
+        assert [recipe.learning_rate for recipe in both] == [LOW, HIGH]
+        assert both[0]._replace(learning_rate=HIGH) == both[1]
+    assert at_rate("GRU", LOW) == "GRU at 0.001"
 
 
 def test_normalized_tanh():
@@ -215,7 +228,7 @@ SOLVED, FAILED = Outcome(300, 300, 0.01, 1.0), Outcome(None, 4000, None, 2.0)
 
 def test_every_run_is_there_once():
     found = list(all_runs())
-    assert len(set(found)) == len(found) == 5 * (2 * 4 * len(CELLS) + len(REMEDIES))
+    assert len(set(found)) == len(found) == 5 * (2 * 4 * len(CELLS) + 2 * 7 + len(REMEDIES))
     assert {run.network for run in found} == set(RECIPES)
     assert not any("/" in run.network for run in found)
 
@@ -336,9 +349,32 @@ def test_the_recorded_grid_is_of_runs_that_there_are_and_agrees_with_itself():
             assert outcome.loss is None or outcome.loss >= threshold * 0.999
 
 
-def test_pictures_show_what_is_not_run(tmp_path):
+def test_pictures_and_lines_are_of_what_was_run(tmp_path):
     grid = Grid(tmp_path / "none.json")
     grid.outcomes |= {Run("adding", 10, "GRU", 0).key: SOLVED, "adding/50/none/0": FAILED}
-    pictures.save_grid(grid, list(CELLS), (10, 50), tmp_path / "g.png")
+    grid.outcomes["adding/50/GRU at 0.001/3"] = FAILED._replace(loss=0.1)
+    assert grid.columns("adding") == [(10, HIGH), (50, LOW)]
+    assert grid.columns("copying") == []
+    assert grid.not_solved("adding", 50, "GRU at 0.001") == [0.1]
+    assert grid.not_solved("adding", 50, "none") == []
+    pictures.save_grid(grid, list(CELLS), tmp_path / "g.png")
     pictures.save_remedies(grid, "adding", 50, list(REMEDIES), tmp_path / "r.png")
     assert all((tmp_path / name).stat().st_size > 5000 for name in ("g.png", "r.png"))
+    lines = list(recorded.lines(grid))
+    assert lines[0] == "2 of 350 runs are there"
+    assert "  T =  10, rate 0.005  GRU                   1 of 1, 300 batches" in lines
+    assert "  T =  50, rate 0.001  GRU                   0 of 1" in lines
+    with pytest.raises(AssertionError):
+        recorded.check(grid)
+
+
+def test_a_gradient_that_is_left_is_that_of_its_seed():
+    first, second = arriving.share_left("none", 6, (0, 1))
+    norms = arriving.gradient_over_time(arriving.fresh("none", 6, seed=1), 6)
+    assert second == norms[0] / norms[-1] != first
+
+
+def test_twins_have_one_loss():
+    own, other = runs.losses_of_twins(4, epochs=2).values()
+    np.testing.assert_allclose(own, other, atol=1e-6)
+    assert len(own) == 2

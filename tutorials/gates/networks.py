@@ -1,13 +1,15 @@
-"""Small networks that answer with one number a step, and how they learn to ring in time."""
+"""Small networks that answer with one number a step, and how they learn to measure, and to ring."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 import custom_layers
 from custom_layers.data import TimingTask, timed_alarms
+from custom_layers.debugging import record
 
 BATCH, UPDATES_IN_AN_EPOCH = 16, 100
 STEPS_FOR_A_DELAY = 4  # streams are so many times as long as the delay
@@ -27,6 +29,29 @@ def network(layers: Any, kind: str, units: int) -> keras.Model:
     x = keras.Input((None, 1))
     h = getattr(layers, kind)(units, return_sequences=True, name="cell")(x)
     return keras.Model(x, layers.Dense(1, name="answer")(h))
+
+
+def learn_to_measure(
+    model: keras.Model, train: TimingTask, test: TimingTask, longest: int, epochs: int, xla: bool
+) -> tuple[np.ndarray, float]:
+    """Train a network to answer with steps / `longest`, by Adam with a rate of 0.01.
+
+    Args:
+        train, test: as `measured_intervals` makes them.
+        longest: in steps.
+        epochs: over `train`, in batches of 64, in its order.
+        xla: whether to compile, which a few batches are not worth.
+    Returns: the loss of each epoch, (epochs,), and how many steps an answer to `test` is off on average.
+    """
+    model.compile(keras.optimizers.Adam(1e-2), "mse", weighted_metrics=[], jit_compile=xla)
+    history = model.fit(
+        *(train.x, train.y / longest, 64, epochs, 0),
+        sample_weight=train.asked,
+        shuffle=False,
+    ).history
+    answers = model.predict(test.x, batch_size=len(test.x), verbose=0) * longest
+    off = np.abs(answers - test.y)[test.asked == 1]
+    return np.array(history["loss"]), float(off.mean())
 
 
 def untrained(kind: str, units: int, seeds: Sequence[int], forget_bias: float) -> list[keras.Model]:
@@ -70,6 +95,18 @@ def exactly_rung(logits: np.ndarray, task: TimingTask) -> float:
     rings, due = logits[..., 0] > 0, task.y[..., 0] > 0
     begins = due[:, 1:] & ~due[:, :-1]
     return float(np.mean((rings[:, 1:] & ~rings[:, :-1])[begins]))
+
+
+def last_steps(model: keras.Model, task: TimingTask) -> np.ndarray:
+    """How far each unit's h moves from two steps before an alarm to one before, on average; (units,).
+
+    That is what gates that read h have to tell the step of the alarm from the one before it.
+    """
+    with record(model) as trace, tf.GradientTape() as tape:
+        loss = tf.reduce_mean(model(task.x))
+    h = trace.read(tape, loss)["cell/h"].value.numpy()
+    rows, steps = np.nonzero(np.diff(task.y[..., 0], axis=1) > 0)  # an alarm begins at steps + 1
+    return np.abs(h[rows, steps] - h[rows, steps - 1]).mean(axis=0)
 
 
 class Ringers(NamedTuple):

@@ -75,18 +75,23 @@ def save_learning(exact: Mapping[str, np.ndarray], updates: int, title: str, pat
         exact: by the name of a cell, (epochs, seeds).
         updates: of an epoch.
     """
-    figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
+    figure, axes = plt.subplots(figsize=(8, 4.4), layout="constrained")
     for number, (name, shares) in enumerate(exact.items()):
         at = updates * np.arange(1, len(shares) + 1)
         axes.plot(at, shares, color=f"C{number}", alpha=0.35, linewidth=1)
         mean = shares.mean(axis=1)
-        axes.plot(at, mean, "o-", color=f"C{number}", linewidth=2.5, label=name)
+        axes.plot(at, mean, ".-", color=f"C{number}", linewidth=2.5, label=name)
     axes.set_title(title)
-    axes.set_xlabel("updates")
+    axes.set_xlabel("updates (thin: one start; thick: the mean)")
+    axes.set_xscale("log")
+    ends = {updates * len(shares) for shares in exact.values()}
+    axes.set_xticks(sorted({updates, *ends}), minor=False)
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.xaxis.set_minor_formatter("")
     axes.set_ylabel("share of alarms at exactly the right step")
     axes.set_ylim(-0.03, 1.03)
     axes.grid(alpha=0.3)
-    axes.legend()
+    axes.legend(fontsize="small")
     return _saved(figure, path)
 
 

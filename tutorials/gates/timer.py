@@ -31,13 +31,14 @@ def timer(interval: int) -> keras.Layer:
     return layer
 
 
-def widest_last_gap(interval: int) -> float:
-    """The most that tanh(c) can grow in the last of `interval` equal steps from c = 0.
+def widest_last_gap(interval: int, start: float = 0.0) -> float:
+    """The most that tanh(c) can grow in the last of `interval` equal steps from c = `start`.
 
     It is what gates that see h instead of c are left with to tell the last step from the one before.
     """
     step = np.linspace(1e-4, 5, 200_000) / interval
-    return float(np.max(np.tanh(interval * step) - np.tanh((interval - 1) * step)))
+    before, after = (start + count * step for count in (interval - 1, interval))
+    return float(np.max(np.tanh(after) - np.tanh(before)))
 
 
 def first_mistake(spikes: np.ndarray, task: TimingTask) -> int:

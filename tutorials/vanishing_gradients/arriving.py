@@ -1,5 +1,6 @@
 """How much of a gradient arrives at each step of the adding problem."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,12 @@ def gradient_over_time(model: keras.Model, steps: int) -> np.ndarray:
     norms = trace.gradient_norms(tape, loss)
     state = "memory/c" if "memory/c" in norms else "memory/h"
     return np.asarray(norms[state], "float64")
+
+
+def share_left(name: str, steps: int, seeds: Sequence[int]) -> np.ndarray:
+    """|dL/dh_1| / |dL/dh_T| of the untrained network, or of its c; (seeds,)."""
+    norms = [gradient_over_time(fresh(name, steps, seed), steps) for seed in seeds]
+    return np.array([norm[0] / norm[-1] for norm in norms])
 
 
 def vanishing_ratios(log_dir: Path) -> list[float]:

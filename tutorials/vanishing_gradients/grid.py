@@ -3,6 +3,7 @@
 python -m tutorials.vanishing_gradients.grid                     what is not done yet, telling runs first
 python -m tutorials.vanishing_gradients.grid --minutes 30        ... and no new run after half an hour
 python -m tutorials.vanishing_gradients.grid --only adding/200   the runs whose name holds this
+python -m tutorials.vanishing_gradients.grid --only " at "       the networks at the other learning rate
 python -m tutorials.vanishing_gradients.grid --list              what there is, and what is done
 
 Every finished run is written to grid.json at once; Ctrl-C loses the one that is being trained. On a
@@ -24,13 +25,23 @@ import keras
 from tqdm import tqdm
 
 from tutorials.options import number
-from tutorials.vanishing_gradients.networks import CELLS, RECIPES, REMEDIES, recipe_for
+from tutorials.vanishing_gradients.networks import (
+    AT_OTHER_RATE,
+    CELLS,
+    HIGH,
+    LOW,
+    RECIPES,
+    REMEDIES,
+    at_rate,
+    recipe_for,
+)
 from tutorials.vanishing_gradients.runs import BATCH, Outcome, Run, learn
 
 GRID = Path(__file__).with_name("grid.json")
 SEEDS, STEPS = range(5), (10, 50, 200, 500)
 REMEDIES_AT = ("adding", 50)  # the task that the remedies are set
 TOLD = ("tanh RNN", "LSTM, chrono", "GRU")
+COMPARED = ("tanh RNN", "ReLU RNN", "IRNN", "LSTM, chrono", "GRU")  # at both rates, over 200
 # The most telling first: of one line all (task, steps, networks) with a seed, then with the next.
 ORDER: tuple[tuple[tuple[str, int, tuple[str, ...]], ...], ...] = (
     (
@@ -38,11 +49,16 @@ ORDER: tuple[tuple[tuple[str, int, tuple[str, ...]], ...], ...] = (
         ("copying", 50, ("orthogonal linear RNN", "tanh RNN", "LSTM, chrono")),
         (*REMEDIES_AT, tuple(REMEDIES)),
     ),
+    (
+        ("adding", 200, (*(AT_OTHER_RATE[name] for name in COMPARED), "ReLU RNN", "IRNN")),
+        ("adding", 50, (AT_OTHER_RATE["IRNN"], "IRNN")),
+    ),
     (("adding", 50, tuple(CELLS)), ("adding", 10, tuple(CELLS))),
     (("adding", 200, tuple(CELLS)), ("copying", 10, tuple(CELLS))),
     (("adding", 500, TOLD), ("copying", 200, ("orthogonal linear RNN",))),
     (("adding", 500, tuple(CELLS)), ("copying", 50, tuple(CELLS))),
     (("copying", 200, tuple(CELLS)), ("copying", 500, tuple(CELLS))),
+    tuple(("adding", steps, tuple(AT_OTHER_RATE.values())) for steps in (50, 200)),
 )
 
 
@@ -115,6 +131,21 @@ class Grid:
         found = [self.outcomes[key] for key in keys if key in self.outcomes]
         times = [outcome.solved_at for outcome in found if outcome.solved_at is not None]
         return Summary(len(found), len(times), round(statistics.median(times)) if times else None)
+
+    def columns(self, task: str) -> list[tuple[int, float]]:
+        """Those lengths and rates (LOW or HIGH) at which a network of CELLS was run."""
+        return [
+            (steps, rate)
+            for steps in STEPS
+            for rate in (LOW, HIGH)
+            if any(self.summary(task, steps, at_rate(name, rate)).ran for name in CELLS)
+        ]
+
+    def not_solved(self, task: str, steps: int, network: str) -> list[float]:
+        """The last losses of the seeds that did not solve it and stayed numbers, sorted."""
+        keys = (Run(task, steps, network, seed).key for seed in SEEDS)
+        found = [self.outcomes[key] for key in keys if key in self.outcomes]
+        return sorted(o.loss for o in found if o.solved_at is None and o.loss is not None)
 
 
 def recipe_key(key: str) -> str:

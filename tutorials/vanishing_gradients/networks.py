@@ -46,15 +46,20 @@ class Recipe(NamedTuple):
         return not self.cell.startswith("residual") and self.activation != "normalized tanh"
 
 
-GATED = Recipe(learning_rate=5e-3)  # what cells without gates do not bear
+LOW, HIGH = 1e-3, 5e-3  # learning rates: that of cells without gates, and that of gated ones
+GATED = Recipe(learning_rate=HIGH)
 CELLS = {
-    "tanh RNN": Recipe(),
+    "tanh RNN": Recipe(learning_rate=LOW),
     "ReLU RNN": Recipe(activation="relu"),
     "IRNN": Recipe("IRNN"),
     "orthogonal linear RNN": Recipe(activation="linear"),
     "LSTM": GATED._replace(cell="LSTM"),
     "LSTM, chrono": GATED._replace(cell="LSTM", chrono=True),
     "GRU": GATED._replace(cell="GRU"),
+}
+OTHER = {LOW: HIGH, HIGH: LOW}
+AT_OTHER_RATE = {  # by the name in CELLS: the name of the same network at the other rate
+    name: f"{name} at {OTHER[recipe.learning_rate]:g}" for name, recipe in CELLS.items()
 }
 PLAIN = Recipe(recurrent="uniform 1/√n", kernel="uniform 1/√n", learning_rate=2e-3, clip=None)
 REMEDIES = {
@@ -72,7 +77,16 @@ REMEDIES = {
     "gating: GRU": PLAIN._replace(cell="GRU"),
     "gating: LSTM": PLAIN._replace(cell="LSTM"),
 }
-RECIPES = CELLS | REMEDIES
+OTHERS = {
+    AT_OTHER_RATE[name]: recipe._replace(learning_rate=OTHER[recipe.learning_rate])
+    for name, recipe in CELLS.items()
+}
+RECIPES = CELLS | OTHERS | REMEDIES
+
+
+def at_rate(name: str, rate: float) -> str:
+    """The name in RECIPES of a network of CELLS that is trained at LOW or HIGH."""
+    return name if CELLS[name].learning_rate == rate else AT_OTHER_RATE[name]
 
 
 def recipe_for(task: str, name: str) -> Recipe:

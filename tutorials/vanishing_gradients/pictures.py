@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from tutorials.vanishing_gradients.grid import SEEDS, Grid
 from tutorials.vanishing_gradients.initializers import Passage
+from tutorials.vanishing_gradients.networks import at_rate, recipe_for
 from tutorials.vanishing_gradients.runs import LIMITS
 
 
@@ -128,30 +129,44 @@ def save_losses(
     return _saved(figure, path)
 
 
-def save_grid(grid: Grid, networks: Sequence[str], steps: Sequence[int], path: Path) -> Path:
-    """How many seeds solved which task: a panel a task, a row a network, a column a length."""
-    figure, panels = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained", sharey=True)
+def save_grid(grid: Grid, networks: Sequence[str], path: Path) -> Path:
+    """How many seeds solved which task: a panel a task, a row a network, a column a length and a rate.
+
+    Only columns with a run are drawn. The fewer seeds were run, the paler is a field.
+    """
+    columns = {task: grid.columns(task) for task in LIMITS}
+    columns = {task: found for task, found in columns.items() if found}
+    figure, panels = plt.subplots(
+        *(1, len(columns)),
+        figsize=(2.5 + 1.1 * sum(map(len, columns.values())), 4.2),
+        width_ratios=[len(found) for found in columns.values()],
+        layout="constrained",
+        squeeze=False,
+        sharey=True,
+    )
     colours = plt.get_cmap("RdYlGn")
-    for axes, task in zip(panels, LIMITS, strict=True):
-        for row, name in enumerate(networks):
-            for column, length in enumerate(steps):
-                found = grid.summary(task, length, name)
-                share = found.solved / found.ran if found.ran else 0.0
-                face: Any = colours(0.15 + 0.7 * share) if found.ran else "0.93"
-                axes.add_patch(
-                    Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=face, edgecolor="white")
-                )
-                text = f"{found.solved} of {found.ran}" if found.ran else "not run"
+    for axes, (task, of_task) in zip(panels[0], columns.items(), strict=True):
+        labels = []
+        for column, (length, rate) in enumerate(of_task):
+            for row, name in enumerate(networks):
+                found = grid.summary(task, length, at_rate(name, rate))
+                face: Any = colours(0.15 + 0.7 * found.solved / found.ran) if found.ran else "0.95"
+                alpha = 0.15 + 0.85 * found.ran / len(SEEDS) if found.ran else 1
+                corner = (column - 0.5, row - 0.5)
+                axes.add_patch(Rectangle(corner, 1, 1, facecolor=face, alpha=alpha, edgecolor="w"))
+                text = f"{found.solved} of {found.ran}" if found.ran else "–"
                 if found.median is not None:
                     text += f"\n{found.median}"
                 axes.text(column, row, text, ha="center", va="center", size=9)
-        axes.set_xlim(-0.5, len(steps) - 0.5)
+            own = recipe_for(task, at_rate(networks[0], rate)).learning_rate
+            labels.append(f"T = {length}\nrate {own:g}")
+        axes.set_xlim(-0.5, len(of_task) - 0.5)
         axes.set_ylim(len(networks) - 0.5, -0.5)
-        axes.set_xticks(range(len(steps)), [str(length) for length in steps])
+        axes.set_xticks(range(len(of_task)), labels)
         axes.set_yticks(range(len(networks)), list(networks))
-        axes.set_xlabel("steps to remember over")
-        axes.set_title(f"{task.capitalize()}: seeds that solved it in {LIMITS[task]} batches")
-    figure.supxlabel("second line: batches until solved, the median", size=9)
+        axes.set_title(f"{task.capitalize()}\nin {LIMITS[task]:,} batches")
+    figure.suptitle("Seeds that solved it, and after how many batches (median)", size=12)
+    figure.supxlabel("pale: few seeds run; –: not run", size=9)
     return _saved(figure, path)
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import keras
 
+import custom_layers
 from custom_layers.data import AddingProblem, CopyingProblem, MemoryTask
 from tutorials.vanishing_gradients.networks import network, recipe_for
 
@@ -102,3 +103,22 @@ def learn(
         losses=tuple(until.losses),
     )
     return outcome, model
+
+
+def losses_of_twins(steps: int, epochs: int) -> dict[str, list[float]]:
+    """Losses of the LSTM of `keras.layers` and of ours on the adding problem, from the same weights.
+
+    Args:
+        epochs: of 10 batches.
+    """
+    task, losses = AddingProblem(steps), {}
+    start: list[Any] | None = None
+    for name, layers in (("keras.layers", keras.layers), ("custom_layers", custom_layers)):
+        keras.utils.set_random_seed(0)
+        model = network(recipe_for("adding", "LSTM"), task, layers=layers)
+        start = start or model.get_weights()
+        model.set_weights(start)
+        batches = task.batches(BATCH, seed=3)
+        fitted = model.fit(batches, steps_per_epoch=10, epochs=epochs, shuffle=False, verbose=0)
+        losses[name] = fitted.history["loss"]
+    return losses

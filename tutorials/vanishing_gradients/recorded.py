@@ -1,0 +1,87 @@
+"""What the page tells of the recorded runs: their tables, their figures, and its claims about them."""
+
+from collections.abc import Iterator
+
+from tutorials.vanishing_gradients.grid import REMEDIES_AT, SEEDS, Grid, all_runs
+from tutorials.vanishing_gradients.networks import (
+    AT_OTHER_RATE,
+    CELLS,
+    HIGH,
+    LOW,
+    REMEDIES,
+    at_rate,
+    recipe_for,
+)
+from tutorials.vanishing_gradients.runs import LIMITS, Run, task_of
+
+TOLD = (  # whose seeds that failed the page speaks of
+    *(("adding", 200, at_rate("tanh RNN", rate)) for rate in (LOW, HIGH)),
+    *(("adding", 200, AT_OTHER_RATE[name]) for name in ("LSTM, chrono", "GRU")),
+    ("adding", 200, "ReLU RNN"),
+    ("adding", 50, "tanh RNN"),
+    ("copying", 50, "LSTM, chrono"),
+)
+
+
+def lines(grid: Grid) -> Iterator[str]:
+    """Every network at each length and rate that was run, and how far from it some seeds remained."""
+    planned = [run for run in all_runs() if run.network not in REMEDIES]
+    there = sum(run.key in grid.outcomes for run in planned)
+    yield f"{there} of {len(planned)} runs are there"
+    for task in LIMITS:
+        yield f"{task}, solved in {LIMITS[task]} batches by so many seeds, after (median)"
+        for steps, rate in grid.columns(task):
+            for name in CELLS:
+                found = grid.summary(task, steps, at_rate(name, rate))
+                learned_at = recipe_for(task, at_rate(name, rate)).learning_rate
+                if found.ran:
+                    yield f"  T = {steps:3}, rate {learned_at:<5g}  {name:21} {found}"
+    for told in TOLD:
+        losses = ", ".join(f"{loss:.3f}" for loss in grid.not_solved(*told))
+        yield "{}, T = {}, {}, not solved, last losses: ".format(*told) + losses
+
+
+def figures(grid: Grid) -> dict[str, str]:
+    """For the report."""
+    return {
+        f"adding over 200, {name}, rates {LOW:g} and {HIGH:g}": "; ".join(
+            str(grid.summary("adding", 200, at_rate(name, rate))) for rate in (LOW, HIGH)
+        )
+        for name in ("tanh RNN", "ReLU RNN", "IRNN", "LSTM, chrono", "GRU")
+    } | {
+        f"copying over 50, {name}": str(grid.summary("copying", 50, name))
+        for name in ("tanh RNN", "orthogonal linear RNN", "LSTM, chrono")
+    }
+
+
+def check(grid: Grid) -> None:
+    """Raise AssertionError for the first claim of the page that the recorded runs do not bear."""
+    for told in (
+        *(("adding", 200, "GRU"), ("adding", 200, "LSTM, chrono"), ("adding", 50, "ReLU RNN")),
+        ("copying", 50, "orthogonal linear RNN"),
+    ):
+        assert grid.summary(*told).solved == grid.summary(*told).ran == len(SEEDS), told
+    for told in (
+        *(("adding", 200, at_rate(name, LOW)) for name in CELLS),
+        *(("adding", 200, at_rate(name, HIGH)) for name in ("tanh RNN", "ReLU RNN", "IRNN")),
+        *(("copying", 50, "tanh RNN"), ("adding", 50, "tanh RNN"), ("adding", 50, "IRNN")),
+    ):
+        assert grid.summary(*told).solved == 0, told
+    assert grid.summary("adding", 200, "LSTM")[:2] == (5, 1)
+    assert grid.summary("adding", 50, AT_OTHER_RATE["IRNN"])[:2] == (5, 1)
+    relu = grid.summary("adding", 50, AT_OTHER_RATE["ReLU RNN"])
+    assert relu.solved == relu.ran > 0
+    assert grid.summary("copying", 50, "LSTM, chrono")[:2] == (5, 3)
+    baseline = task_of(Run("adding", 200, "GRU", 0)).baseline
+    for rate in (LOW, HIGH):
+        tanh = grid.not_solved("adding", 200, at_rate("tanh RNN", rate))
+        assert len(tanh) == len(SEEDS)
+        assert min(tanh) > 0.95 * baseline, "tanh has learnt nothing"
+    for name, many in (("LSTM, chrono", 5), ("ReLU RNN", 4), ("GRU", 1)):
+        low = grid.not_solved("adding", 200, at_rate(name, LOW))
+        assert sum(loss < 0.5 * baseline for loss in low) == many, f"{name} is on its way"
+    assert min(grid.not_solved("adding", 50, "tanh RNN")) < 0.5 * baseline, "and so is tanh over 50"
+    by_remedy = {name: grid.summary(*REMEDIES_AT, name) for name in REMEDIES}
+    assert {found.ran for found in by_remedy.values()} == {len(SEEDS)}
+    some = {name: found.solved for name, found in by_remedy.items() if found.solved}
+    assert some == {"gating: GRU": 5, "gating: LSTM": 5, "activation: ReLU": 4}
