@@ -8,6 +8,8 @@ W that agree with all ten places. Squares are least for the mean of the frames t
 The ways are drawn at random, uniform in place and angle as the films are, near the true one.
 """
 
+from typing import Any
+
 import numpy as np
 
 from custom_layers.data.moving_digits import folded
@@ -17,7 +19,7 @@ NEAR = 1.0, 0.3  # pixels, radians: no way that agrees lies farther off
 FEWEST = 5  # ways that agree: a film with fewer is left out
 
 
-def places(first: np.ndarray, angle: np.ndarray, room: float) -> np.ndarray:
+def places(first: np.ndarray, angle: Any, room: float) -> np.ndarray:
     """Where a digit is seen, in whole pixels: (..., 2) and (...) to (..., SEEN + AHEAD, 2)."""
     velocity = SPEED * np.stack([np.sin(angle), np.cos(angle)], axis=-1)
     steps = np.arange(SEEN + AHEAD)[:, None]

@@ -289,8 +289,8 @@ for name in ("peephole LSTM, 2 units", "LSTM, 2 units"):
         logits = model(x)
         loss = keras.losses.BinaryCrossentropy(from_logits=True)(due, logits)
     recording = trace.read(tape, loss)
-    seen = {key: recording[f"cell/{key}"].value[0].numpy() for key in "ifgoch"}
-    watched[name] = pictures.Watched(seen, sigmoid(logits[0, :, 0].numpy()))
+    of_cell = {key: recording[f"cell/{key}"].value[0].numpy() for key in "ifgoch"}
+    watched[name] = pictures.Watched(of_cell, sigmoid(logits[0, :, 0].numpy()))
 PAGE.show(pictures.save_gates(watched, x[0, :, 0], due[0, :, 0], PAGE.out / "gates.png"))
 
 # %% [markdown]

@@ -197,7 +197,7 @@ PAGE.show(pictures.save_gradients_over_time({title: at_first}, PAGE.out / "at_fi
 
 # %%
 twin_losses = losses_of_twins(LIVE, epochs=3 if PAGE.fast else 10)
-twins_apart = float(np.abs(np.subtract(*twin_losses.values())).max())
+twins_apart = float(np.ptp(np.array(list(twin_losses.values())), axis=0).max())
 print(f"largest difference of two losses: {twins_apart:.1e}")
 
 # %% [markdown]
@@ -378,8 +378,8 @@ def check():
     if PAGE.fast:
         return
     for name in ("orthogonal", "identity"):
-        shares = left[f"initialisation: {name}"]
-        assert 0.01 < shares.min() < shares.max() < 0.35, f"{name}: it arrives, and does not help"
+        reached = left[f"initialisation: {name}"]
+        assert 0.01 < reached.min() < reached.max() < 0.35, f"{name}: it arrives, and does not help"
     assert left["residual connection over time"].min() > 1
     assert np.sum(left["normalisation: layer norm before the tanh"] > 1) >= 3
     for name in ("none", "activation: ReLU", "gating: GRU"):
