@@ -143,7 +143,7 @@ def test_a_run_is_judged_by_its_last_batches():
 
 def test_pictures_show_both_norms_and_every_descent(tmp_path, monkeypatch):
     figures = []
-    monkeypatch.setattr(pictures, "_saved", lambda figure, path: figures.append(figure) or path)
+    monkeypatch.setattr(pictures, "saved", lambda figure, path: figures.append(figure) or path)
     before = np.array([1.0, 50.0, 2.0])
     run = reading.Run(np.array([4.0, 3.0, 2.5]), before, np.minimum(before, 5), [])
     pictures.save_runs({"rule": run, "other": run}, tmp_path / "runs.png")

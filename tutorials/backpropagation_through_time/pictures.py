@@ -6,6 +6,8 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
+from tutorials.figures import saved
+
 
 def save_gradients_over_time(
     vanishing: Mapping[str, np.ndarray], truncations: Mapping[str, np.ndarray], path: Path
@@ -36,6 +38,4 @@ def save_gradients_over_time(
         axes.set_xlabel("step")
         axes.grid(alpha=0.3)
         axes.legend(fontsize="small")
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
-    return path
+    return saved(figure, path)

@@ -8,6 +8,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import LogNorm
 
+from tutorials.figures import saved
+
 
 def save_knowledge(norms: Mapping[str, np.ndarray], path: Path) -> Path:
     """One panel a network: |dy_t / dx_s| for all pairs of steps; where it is 0, nothing is drawn.
@@ -27,7 +29,7 @@ def save_knowledge(norms: Mapping[str, np.ndarray], path: Path) -> Path:
         axes.set_xlabel("input of step s")
     panels[0].set_ylabel("output of step t")
     figure.colorbar(image, ax=panels, label="norm of dy_t / dx_s", shrink=0.9)
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def save_accuracy(
@@ -50,7 +52,7 @@ def save_accuracy(
     axes.set_ylim(0.2, 1)
     axes.grid(alpha=0.3)
     axes.legend()
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def save_gradients(
@@ -77,7 +79,7 @@ def save_gradients(
         axes.set_ylabel("norm of the gradient by b")
         axes.grid(alpha=0.3)
         axes.legend(fontsize="small")
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def save_depths(
@@ -105,10 +107,4 @@ def save_depths(
     axes.set_ylim(0.4, 1)
     axes.grid(alpha=0.3)
     axes.legend()
-    return _saved(figure, path)
-
-
-def _saved(figure: Any, path: Path) -> Path:
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
-    return path
+    return saved(figure, path)

@@ -8,6 +8,7 @@ import numpy as np
 
 from tutorials.clipping import cliff
 from tutorials.clipping.reading import LAST, Run
+from tutorials.figures import saved
 
 
 def save_cliff(descents: Mapping[str, cliff.Descent], path: Path) -> Path:
@@ -28,7 +29,7 @@ def save_cliff(descents: Mapping[str, cliff.Descent], path: Path) -> Path:
         )
     panels[0].set_ylabel("b")
     figure.colorbar(shades, ax=panels, label="loss L(w, b)")
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def save_runs(runs: Mapping[str, Run], path: Path) -> Path:
@@ -49,7 +50,7 @@ def save_runs(runs: Mapping[str, Run], path: Path) -> Path:
     rows[0, 0].set_ylabel("norm of all gradients")
     rows[1, 0].set_ylabel("loss, nats per character")
     rows[0, -1].legend(markerscale=4)
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def save_thresholds(ends: Mapping[str, Mapping[float, float]], plain: float, path: Path) -> Path:
@@ -61,10 +62,4 @@ def save_thresholds(ends: Mapping[str, Mapping[float, float]], plain: float, pat
     axes.set(xlabel="threshold c", ylabel="loss at the end, nats")
     axes.legend()
     axes.grid(alpha=0.3)
-    return _saved(figure, path)
-
-
-def _saved(figure: plt.Figure, path: Path) -> Path:
-    figure.savefig(path, dpi=100)
-    plt.close(figure)
-    return path
+    return saved(figure, path)

@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from tutorials.conv_lstm.inside import Inside
+from tutorials.figures import saved
 
 GREY = {"cmap": "gray", "vmin": 0, "vmax": 1}
 
@@ -26,7 +27,7 @@ def save_films(shown: np.ndarray, every: int, path: Path) -> Path:
             _picture(axes, film[t], **GREY)
     for axes, t in zip(panels[0], frames, strict=True):
         axes.set_title(f"frame {t + 1}", size=9)
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def save_forecasts(
@@ -64,7 +65,7 @@ def save_forecasts(
     axes.set_xticks(ahead)
     axes.legend(fontsize="small", ncols=2, loc="lower right")
     axes.grid(alpha=0.3)
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def save_gates(film: np.ndarray, maps: Mapping[str, np.ndarray], path: Path) -> Path:
@@ -92,7 +93,7 @@ def save_gates(film: np.ndarray, maps: Mapping[str, np.ndarray], path: Path) -> 
             shown = _picture(axes, frame, **colours)
         row[0].set_ylabel(title, rotation=0, ha="right", va="center", size=9)
         figure.colorbar(shown, ax=row, fraction=0.02, pad=0.01)
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def save_pull(film: np.ndarray, inside: Inside, path: Path) -> Path:
@@ -115,7 +116,7 @@ def save_pull(film: np.ndarray, inside: Inside, path: Path) -> Path:
     panels[1, 0].set_ylabel("|dp/dh|", rotation=0, ha="right", va="center", size=9)
     bar = figure.colorbar(shown, ax=panels[1], fraction=0.02, pad=0.01)
     bar.set_label("log10 of the largest\n(white: exactly 0)", size=8)
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def save_losses(losses: Mapping[str, Sequence[float]], every: int, path: Path) -> Path:
@@ -129,16 +130,10 @@ def save_losses(losses: Mapping[str, Sequence[float]], every: int, path: Path) -
     axes.set_ylabel("binary cross-entropy, nats a pixel")
     axes.grid(alpha=0.3, which="both")
     axes.legend(fontsize="small")
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def _picture(axes: Any, frame: np.ndarray, **options: Any) -> Any:
     axes.set_xticks([])
     axes.set_yticks([])
     return axes.imshow(frame, interpolation="nearest", **options)
-
-
-def _saved(figure: Any, path: Path) -> Path:
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
-    return path

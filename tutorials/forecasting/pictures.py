@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from custom_layers.data import Series
+from tutorials.figures import saved
 from tutorials.forecasting.price import Forecasts
 
 
@@ -25,7 +26,7 @@ def save_series(shown: Mapping[str, tuple[Series, int]], path: Path) -> Path:
         axes.set_title(title)
         axes.grid(alpha=0.3)
     all_axes[0, 0].legend(loc="upper right", fontsize="small")
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def save_bars(errors: Mapping[str, float], spread: Mapping[str, float], path: Path) -> Path:
@@ -49,7 +50,7 @@ def save_bars(errors: Mapping[str, float], spread: Mapping[str, float], path: Pa
     axes.set_xlim(0, 1.12 * max(errors.values()))
     axes.set_xlabel("mean absolute error on two years of test, °C")
     axes.set_title("One day ahead: what a network is worth, and what is free")
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def draw_by_horizon(axes: Any, errors: Mapping[str, np.ndarray], title: str, unit: str) -> None:
@@ -108,7 +109,7 @@ def save_weather(
     right.set_title("Intervals of one day ahead, calibrated each day")
     right.set_ylabel("minimum of the day, °C")
     right.tick_params(axis="x", rotation=25)
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def save_months(panels: Mapping[str, Mapping[str, np.ndarray]], path: Path) -> Path:
@@ -117,7 +118,7 @@ def save_months(panels: Mapping[str, Mapping[str, np.ndarray]], path: Path) -> P
     for axes, (title, errors) in zip(all_axes, panels.items(), strict=True):
         draw_by_horizon(axes, errors, title, "months ahead")
         axes.set_ylabel("mean absolute error")
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def save_price(said: Forecasts, some: slice, path: Path) -> Path:
@@ -146,10 +147,4 @@ def save_price(said: Forecasts, some: slice, path: Path) -> Path:
     right.set_ylabel("change that came, %")
     for axes in (left, right):
         axes.grid(alpha=0.3)
-    return _saved(figure, path)
-
-
-def _saved(figure: Any, path: Path) -> Path:
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
-    return path
+    return saved(figure, path)

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
+
+from tutorials.figures import saved
 
 
 class Watched(NamedTuple):
@@ -60,7 +62,7 @@ def save_gates(
         column[-1].set_xlabel("step (dotted: a spike; orange: ring now)")
     for axes, label in zip(panels[:, 0], [*ROWS.values(), "answer"], strict=True):
         axes.set_ylabel(label)
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def _limits(lines: np.ndarray) -> tuple[float, float]:
@@ -92,10 +94,4 @@ def save_learning(exact: Mapping[str, np.ndarray], updates: int, title: str, pat
     axes.set_ylim(-0.03, 1.03)
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
-    return _saved(figure, path)
-
-
-def _saved(figure: Any, path: Path) -> Path:
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
-    return path
+    return saved(figure, path)

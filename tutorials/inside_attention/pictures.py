@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.patches import Rectangle
 
+from tutorials.figures import saved
 from tutorials.nmt_with_attention.model import Attended
 
 MARKS = {"[START]": "[start]", "[END]": "[end]"}
@@ -58,7 +59,7 @@ def save_hand_alignment(
         if number == 0:
             axes.set_ylabel("translation")
     figure.colorbar(image, ax=all_axes, label="weight", shrink=0.8)
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def name_point(axes: Any, name: str, point: np.ndarray, away: float) -> None:
@@ -100,7 +101,7 @@ def save_queries_and_keys(queries: np.ndarray, keys: np.ndarray, path: Path) -> 
     right.set_ylabel("symbol that looks")
     right.set_title("Their products")
     figure.colorbar(image, ax=right, label="score", shrink=0.8)
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def save_gradient_over_size(
@@ -121,7 +122,7 @@ def save_gradient_over_size(
     axes.set_ylabel("norm of the softmax's Jacobian")
     axes.grid(alpha=0.3)
     axes.legend()
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def save_alignments(
@@ -153,10 +154,4 @@ def save_alignments(
             if column == 0:
                 axes.set_ylabel("translation")
     figure.colorbar(image, ax=panels, label="attention weight", shrink=0.6)
-    return _saved(figure, path)
-
-
-def _saved(figure: Any, path: Path) -> Path:
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
-    return path
+    return saved(figure, path)

@@ -8,6 +8,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 
+from tutorials.figures import saved
 from tutorials.language_model.learning import Curve
 from tutorials.language_model.units import Unit
 
@@ -164,9 +165,7 @@ def save_units(
         axes.set_title(title, fontsize="medium", loc="left")
         axes.set_axis_off()
         figure.colorbar(shown, ax=axes, label="state", pad=0.01)
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
-    return path
+    return saved(figure, path)
 
 
 def _places(text: str, width: int, lines: int) -> list[tuple[int, int, int]]:
@@ -207,6 +206,4 @@ def _draw_curves(axes: Any, curves: Mapping[str, Curve]) -> None:
 def _saved(figure: Any, path: Path, *panels: Any) -> Path:
     for axes in panels:
         axes.grid(alpha=0.3)
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
-    return path
+    return saved(figure, path)

@@ -7,6 +7,8 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 
+from tutorials.figures import saved
+
 
 def save_effect(
     padding: Sequence[int],
@@ -39,7 +41,7 @@ def save_effect(
     panels[1].set_title("Without one, answers depend on the padding")
     panels[1].set_ylim(0.45, 1.02)
     panels[0].legend(fontsize="small")
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def save_batches(batches: Mapping[str, tuple[Any, float]], path: Path) -> Path:
@@ -59,10 +61,4 @@ def save_batches(batches: Mapping[str, tuple[Any, float]], path: Path) -> Path:
         axes.set_title(f"{name}: {share:.0%} of all cells are padding")
         axes.set_xlabel("step")
         axes.set_ylabel("sentence of one batch")
-    return _saved(figure, path)
-
-
-def _saved(figure: Any, path: Path) -> Path:
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
-    return path
+    return saved(figure, path)

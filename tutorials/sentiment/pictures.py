@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import matplotlib.pyplot as plt
 import numpy as np
 
+from tutorials.figures import saved
 from tutorials.sentiment.calibration import Reliability
 from tutorials.sentiment.removal import Moved
 
@@ -75,7 +76,7 @@ def save_shaded_words(reviews: Sequence[ShadedReview], path: Path) -> Path:
                 column += len(word) + 1
         row += len(lines) + 2
     figure.suptitle("The words that the network attends to", fontsize=12)
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def save_removal(moved: Moved, path: Path) -> Path:
@@ -95,7 +96,7 @@ def save_removal(moved: Moved, path: Path) -> Path:
     left.set_ylabel("mean change of the probability")
     right.set_ylabel("reviews whose verdict turns (%)")
     figure.suptitle("Do the attended words matter?")
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def save_calibration(
@@ -127,7 +128,7 @@ def save_calibration(
     left.grid(alpha=0.3)
     left.legend(loc="lower right", fontsize="small")
     _draw_verdicts(right, stars, verdicts)
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def _draw_verdicts(axes: Any, stars: np.ndarray, verdicts: np.ndarray) -> None:
@@ -147,9 +148,3 @@ def _draw_verdicts(axes: Any, stars: np.ndarray, verdicts: np.ndarray) -> None:
     axes.set_ylim(0, 112)  # the names stand above the bars
     axes.set_yticks(range(0, 101, 20))
     axes.legend(loc="upper center", ncols=3, fontsize="small")
-
-
-def _saved(figure: Any, path: Path) -> Path:
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
-    return path

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+
+from tutorials.figures import saved
 
 WITHOUT, WITH, PATIENT = "fixed vector", "attention", "fixed vector, many more updates"
 COLOURS = {WITHOUT: "C3", WITH: "C0", PATIENT: "C1"}
@@ -37,7 +38,7 @@ def save_accuracy_over_length(
     axes.set_title("A fixed vector learns long sequences slowly, attention soon")
     axes.grid(alpha=0.3)
     axes.legend(loc="lower left")
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def save_gradients_by_state(norms: Mapping[str, Mapping[str, np.ndarray]], path: Path) -> Path:
@@ -58,7 +59,7 @@ def save_gradients_by_state(norms: Mapping[str, Mapping[str, np.ndarray]], path:
         axes.set_title(title)
         axes.grid(alpha=0.3)
     all_axes[0][0].legend()
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def save_alignment(
@@ -73,7 +74,7 @@ def save_alignment(
     axes.set_ylabel("what is said (characters)")
     axes.set_title("Each character of the ISO form looks at the part that it comes from")
     figure.colorbar(image, ax=axes, label="attention weight")
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def save_feeding(
@@ -111,10 +112,4 @@ def save_feeding(
     right.set_title("How it does: one mark for each seed")
     right.grid(alpha=0.3)
     right.legend()
-    return _saved(figure, path)
-
-
-def _saved(figure: Any, path: Path) -> Path:
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
-    return path
+    return saved(figure, path)

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.patches import Circle, FancyBboxPatch
+
+from tutorials.figures import saved
 
 FORWARD, BACK = "0.25", "C3"
 
@@ -81,7 +82,7 @@ def save_unrolled(
         "\nand under U what its copy there adds to the gradient of U",
         size=11,
     )
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def save_learnt(
@@ -130,10 +131,4 @@ def save_learnt(
     right.legend(fontsize="small")
     for axes in (left, middle, right):
         axes.grid(alpha=0.3)
-    return _saved(figure, path)
-
-
-def _saved(figure: Any, path: Path) -> Path:
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
-    return path
+    return saved(figure, path)

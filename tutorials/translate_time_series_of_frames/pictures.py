@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
+from tutorials.figures import saved
 from tutorials.translate_time_series_of_frames.films import ARROWS, Films
 from tutorials.translate_time_series_of_frames.watching import Gradients
 
@@ -50,7 +50,7 @@ def save_films(
         label.set_in_layout(True)
     for step, axes in enumerate(panels[0], start=1):
         axes.set_title(f"frame {step}", fontsize=9)
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def save_frames_seen(
@@ -89,7 +89,7 @@ def save_frames_seen(
     axes.set_title("What it is, is soon known; which way it goes needs the order of frames")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8, loc="center right", bbox_to_anchor=(1.0, 0.34))
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def save_what_decides(
@@ -123,10 +123,4 @@ def save_what_decides(
     panels[2].axhline(0, color="0.5", linewidth=1)
     panels[2].set_ylabel("right answers lost (percent of films)")
     panels[0].legend(title="the last answer to", loc="upper center")
-    return _saved(figure, path)
-
-
-def _saved(figure: Any, path: Path) -> Path:
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
-    return path
+    return saved(figure, path)

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
+from tutorials.figures import saved
 from tutorials.vanishing_gradients.grid import SEEDS, Grid
 from tutorials.vanishing_gradients.initializers import Passage
 from tutorials.vanishing_gradients.networks import at_rate, recipe_for
@@ -46,7 +47,7 @@ def save_tasks(
         axes.set_xlabel("step")
     above.set_xlim(0.3, len(u) + 0.7)
     below.set_xlim(0.3, len(read) + 0.7)
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def save_passages(
@@ -83,7 +84,7 @@ def save_passages(
     panels[0, 0].set_ylabel("root mean square (the first input: 1)")
     panels[1, 0].set_ylabel(f"norm, as a share of the last {way}'s")
     panels[0, 0].legend(fontsize="small")
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def save_gradients_over_time(panels: Mapping[str, Mapping[str, np.ndarray]], path: Path) -> Path:
@@ -103,7 +104,7 @@ def save_gradients_over_time(panels: Mapping[str, Mapping[str, np.ndarray]], pat
         axes.grid(alpha=0.3)
     all_axes[0, 0].set_ylabel("|dL/dh_t|, as a share of the last step's")
     all_axes[0, 0].legend(fontsize="small")
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def save_losses(
@@ -126,7 +127,7 @@ def save_losses(
     axes.set_title("Adding two numbers: who finds out which")
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def save_grid(grid: Grid, networks: Sequence[str], path: Path) -> Path:
@@ -167,7 +168,7 @@ def save_grid(grid: Grid, networks: Sequence[str], path: Path) -> Path:
         axes.set_title(f"{task.capitalize()}\nin {LIMITS[task]:,} batches")
     figure.suptitle("Seeds that solved it, and after how many batches (median)", size=12)
     figure.supxlabel("pale: few seeds run; –: not run", size=9)
-    return _saved(figure, path)
+    return saved(figure, path)
 
 
 def save_remedies(grid: Grid, task: str, steps: int, remedies: Sequence[str], path: Path) -> Path:
@@ -192,10 +193,4 @@ def save_remedies(grid: Grid, task: str, steps: int, remedies: Sequence[str], pa
     axes.set_xlabel("batches until solved; a cross: given up")
     axes.set_title(f"{task.capitalize()} over {steps} steps: what helps a plain network")
     axes.grid(alpha=0.3)
-    return _saved(figure, path)
-
-
-def _saved(figure: Any, path: Path) -> Path:
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
-    return path
+    return saved(figure, path)
