@@ -11,7 +11,6 @@ The numbers are those of the page.
 """
 
 import warnings
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -75,23 +74,6 @@ def fit_autoregression(
     else:
         weights = np.linalg.lstsq(known, values[rows], rcond=None)[0]
     return Autoregression(weights, lags)
-
-
-def errors_of_lags(
-    values: np.ndarray,
-    season: np.ndarray,
-    candidates: Sequence[int],
-    part: tuple[int, int],
-    rows: np.ndarray,
-    *,
-    absolute: bool = False,
-) -> dict[int, float]:
-    """For each p of (7), fitted to one part, the mean absolute error of the rows of another."""
-    errors = {}
-    for lags in candidates:
-        fitted = fit_autoregression(values, season, lags, *part, absolute=absolute)
-        errors[lags] = float(np.abs(fitted.forecast(values, rows, season) - values[rows]).mean())
-    return errors
 
 
 def fit_arima(

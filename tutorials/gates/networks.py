@@ -5,11 +5,9 @@ from typing import Any, NamedTuple
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 import custom_layers
 from custom_layers.data import TimingTask, timed_alarms
-from custom_layers.debugging import record
 
 BATCH, UPDATES_IN_AN_EPOCH = 16, 100
 STEPS_FOR_A_DELAY = 4  # streams are so many times as long as the delay
@@ -102,9 +100,7 @@ def last_steps(model: keras.Model, task: TimingTask) -> np.ndarray:
 
     That is what gates that read h have to tell the step of the alarm from the one before it.
     """
-    with record(model) as trace, tf.GradientTape() as tape:
-        loss = tf.reduce_mean(model(task.x))
-    h = trace.read(tape, loss)["cell/h"].value.numpy()
+    h = np.asarray(keras.Model(model.input, model.get_layer("cell").output)(task.x))
     rows, steps = np.nonzero(np.diff(task.y[..., 0], axis=1) > 0)  # an alarm begins at steps + 1
     return np.abs(h[rows, steps] - h[rows, steps - 1]).mean(axis=0)
 

@@ -50,7 +50,7 @@ def save_learning(
     right.set_xlabel("update")
     right.set_ylabel(f"loss, {NATS}")
     right.legend()
-    return _saved(figure, path, left, right)
+    return _saved_with_grids(figure, path, left, right)
 
 
 def save_carrying(
@@ -74,7 +74,7 @@ def save_carrying(
     left.legend()
     _draw_curves(right, trained)
     right.set_title("Trained with and without it, windows of 20")
-    return _saved(figure, path, left, right)
+    return _saved_with_grids(figure, path, left, right)
 
 
 def save_truncation(reach: np.ndarray, trained: Mapping[str, Curve], path: Path) -> Path:
@@ -93,7 +93,7 @@ def save_truncation(reach: np.ndarray, trained: Mapping[str, Curve], path: Path)
     left.set_ylabel("size of the gradient by the state, share")
     _draw_curves(right, trained)
     right.set_title("Short windows make more updates of the same text")
-    return _saved(figure, path, left, right)
+    return _saved_with_grids(figure, path, left, right)
 
 
 def save_dropout(
@@ -126,7 +126,7 @@ def save_dropout(
     right.set_xlabel("passes over the text")
     right.set_ylabel(f"{NATS} (dotted: in training)")
     right.legend()
-    return _saved(figure, path, right)
+    return _saved_with_grids(figure, path, right)
 
 
 def save_units(
@@ -203,7 +203,7 @@ def _draw_curves(axes: Any, curves: Mapping[str, Curve]) -> None:
     axes.legend()
 
 
-def _saved(figure: Any, path: Path, *panels: Any) -> Path:
+def _saved_with_grids(figure: Any, path: Path, *panels: Any) -> Path:
     for axes in panels:
         axes.grid(alpha=0.3)
     return saved(figure, path)

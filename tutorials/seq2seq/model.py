@@ -21,6 +21,8 @@ import custom_layers
 from custom_layers.training import masked_accuracy, masked_loss
 from tutorials.seq2seq.tasks import PAD, START
 
+RATE = 1e-2  # of Adam
+
 
 @keras.saving.register_keras_serializable(package="seq2seq")
 class AttentiveReadout(keras.layers.Layer):
@@ -74,7 +76,7 @@ def translator(
     target_words: int,
     units: int,
     attention: bool,
-    learning_rate: Any = 1e-2,
+    learning_rate: Any = RATE,
     features: int = 16,
     **feeding: Any,
 ) -> Translator:
@@ -151,7 +153,7 @@ def tagger(layers: Any, units: int = 32) -> keras.Model:
     return model
 
 
-def compile_for_tokens(model: keras.Model, learning_rate: Any = 1e-2) -> None:
+def compile_for_tokens(model: keras.Model, learning_rate: Any = RATE) -> None:
     """Cross entropy and accuracy of the tokens that are no padding."""
     optimizer = keras.optimizers.Adam(learning_rate, clipnorm=1.0)
     model.compile(optimizer, masked_loss, metrics=[masked_accuracy], jit_compile=False)

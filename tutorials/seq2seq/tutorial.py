@@ -232,16 +232,16 @@ tests = {
 }
 
 
-def reverser(attention, rate=1e-2):
+def reverser(attention, **options):
     words = tasks.FIRST + LETTERS
-    return model.translator(custom_layers, words, words, 64, attention, rate)
+    return model.translator(custom_layers, words, words, 64, attention, **options)
 
 
 reversers, right = {}, {}
 for name, make, steps, seeds in (
     (WITHOUT, partial(reverser, False), STEPS, range(SEEDS)),
     (WITH, partial(reverser, True), STEPS, range(SEEDS)),
-    (PATIENT, partial(reverser, False, slowing), MORE_STEPS, range(1)),
+    (PATIENT, partial(reverser, False, learning_rate=slowing), MORE_STEPS, range(1)),
 ):
     lengths = np.random.default_rng(0).integers(1, LONGEST + 1, BATCH * steps)
     train = tasks.reversed_letters(lengths, LETTERS, seed=0)

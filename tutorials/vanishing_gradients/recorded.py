@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tutorials.vanishing_gradients.grid import REMEDIES_AT, SEEDS, Grid, all_runs
+from tutorials.vanishing_gradients.grid import COMPARED, REMEDIES_AT, SEEDS, Grid, all_runs
 from tutorials.vanishing_gradients.networks import (
     AT_OTHER_RATE,
     CELLS,
@@ -47,7 +47,7 @@ def figures(grid: Grid) -> dict[str, str]:
         f"adding over 200, {name}, rates {LOW:g} and {HIGH:g}": "; ".join(
             str(grid.summary("adding", 200, at_rate(name, rate))) for rate in (LOW, HIGH)
         )
-        for name in ("tanh RNN", "ReLU RNN", "IRNN", "LSTM, chrono", "GRU")
+        for name in COMPARED
     } | {
         f"copying over 50, {name}": str(grid.summary("copying", 50, name))
         for name in ("tanh RNN", "orthogonal linear RNN", "LSTM, chrono")
