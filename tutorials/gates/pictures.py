@@ -77,7 +77,7 @@ def save_learning(exact: Mapping[str, np.ndarray], updates: int, title: str, pat
         exact: by the name of a cell, (epochs, seeds).
         updates: of an epoch.
     """
-    figure, axes = plt.subplots(figsize=(8, 4.4), layout="constrained")
+    figure, axes = plt.subplots(figsize=(8, 4.8), layout="constrained")
     for number, (name, shares) in enumerate(exact.items()):
         at = updates * np.arange(1, len(shares) + 1)
         axes.plot(at, shares, color=f"C{number}", alpha=0.35, linewidth=1)
@@ -93,5 +93,5 @@ def save_learning(exact: Mapping[str, np.ndarray], updates: int, title: str, pat
     axes.set_ylabel("share of alarms at exactly the right step")
     axes.set_ylim(-0.03, 1.03)
     axes.grid(alpha=0.3)
-    axes.legend(fontsize="small")
+    figure.legend(fontsize="small", loc="outside lower center", ncols=3)
     return saved(figure, path)
