@@ -99,6 +99,12 @@ def test_least_absolute_errors_do_not_see_how_far_a_few_days_are_off(calendar):
     assert np.abs(squares.weights - weights).max() > 1
 
 
+def test_what_least_absolute_errors_find_is_the_median():
+    values = np.random.default_rng(3).exponential(5.0, ROWS)
+    fitted = classics.fit_autoregression(values, np.zeros((ROWS, 0)), 0, 9, 60, absolute=True)
+    assert_allclose(fitted.weights, [np.median(values[9:60])], rtol=1e-3)
+
+
 def test_arima_forecasts_a_step_from_the_rows_before(calendar):
     """With one weight of the past, one step ahead is c + a (s - c), whatever comes later."""
     s = 5 + generated_series("daily-min-temperatures").values[:ROWS] / 10

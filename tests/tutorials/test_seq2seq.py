@@ -118,6 +118,14 @@ def test_without_attention_the_loss_has_one_door():
         assert len(net.encoder.outputs) == outputs
 
 
+def test_a_rate_and_other_options_arrive():
+    net = model.translator(custom_layers, 9, 7, 6, attention=True, learning_rate=0.125, features=5)
+    assert float(net.training.optimizer.learning_rate) == 0.125
+    assert net.training.get_layer("source_vectors").output.shape[-1] == 5
+    usual = model.translator(custom_layers, 9, 7, 6, attention=True)
+    assert float(usual.training.optimizer.learning_rate) == pytest.approx(model.RATE)
+
+
 def test_every_way_of_feeding_begins_alike_and_can_be_repeated():
     lengths = np.full(64, 3)
     train, test = (tasks.reversed_letters(lengths, 5, seed=seed) for seed in (0, 1))

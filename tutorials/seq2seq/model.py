@@ -138,7 +138,7 @@ def adder(layers: Any, units: int = 32) -> keras.Model:
     digits = keras.Input((None,), dtype="int32", name="digits")
     h = layers.GRU(units, name="gru")(layers.Embedding(10, 8, name="vectors")(digits))
     model = keras.Model(digits, layers.Dense(1, name="sum")(h))
-    model.compile(keras.optimizers.Adam(1e-2), "mse", jit_compile=False)
+    model.compile(keras.optimizers.Adam(RATE), "mse", jit_compile=False)
     return model
 
 
@@ -149,7 +149,7 @@ def tagger(layers: Any, units: int = 32) -> keras.Model:
     h = layers.GRU(units, return_sequences=True, name="gru")(vectors)
     model = keras.Model(digits, layers.Dense(10, name="largest")(h))
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.Adam(1e-2), loss, jit_compile=False)
+    model.compile(keras.optimizers.Adam(RATE), loss, jit_compile=False)
     return model
 
 
