@@ -17,6 +17,16 @@ import pytest
 # collection finds nothing and costs seconds. Tests of what is let go collect by themselves.
 gc.set_threshold(20_000, 20, 10)
 
+if keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
+
+    # An iterator of tf.data that is let go waits for the thread that tunes it to wake, up to a minute,
+    # where that thread misses the call to end: on a busy machine every few tests did. Nothing is tuned.
+    untuned = tf.data.Options()
+    untuned.autotune.enabled = False
+    begun = tf.data.Dataset.__iter__
+    tf.data.Dataset.__iter__ = lambda dataset: begun(dataset.with_options(untuned))
+
 
 @pytest.fixture(autouse=True)
 def fresh_keras_state():
