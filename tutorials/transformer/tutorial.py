@@ -63,8 +63,8 @@ DATA = os.environ.get("TUTORIAL_DATA", "demo")
 SEED = 0
 PRESET = PRESETS["quick"]
 if FAST:
-    PRESET = PRESET._replace(d_model=32, dff=64, vocabulary_size=300, steps=40, warmup_steps=30)
-    PRESET = PRESET._replace(held_out_limit=64, bleu_limit=16)
+    PRESET = PRESET._replace(num_layers=1, d_model=32, dff=64, vocabulary_size=300)
+    PRESET = PRESET._replace(steps=40, warmup_steps=30, held_out_limit=64, bleu_limit=16)
 rng = np.random.default_rng(SEED)
 
 # %% [markdown]
