@@ -18,14 +18,9 @@ import pytest
 gc.set_threshold(20_000, 20, 10)
 
 if keras.backend.backend() == "tensorflow":
-    import tensorflow as tf
+    from tutorials.untuned_data import tune_no_iterators
 
-    # An iterator of tf.data that is let go waits for the thread that tunes it to wake, up to a minute,
-    # where that thread misses the call to end: on a busy machine every few tests did. Nothing is tuned.
-    untuned = tf.data.Options()
-    untuned.autotune.enabled = False
-    begun = tf.data.Dataset.__iter__
-    tf.data.Dataset.__iter__ = lambda dataset: begun(dataset.with_options(untuned))
+    tune_no_iterators()
 
 
 @pytest.fixture(autouse=True)

@@ -24,6 +24,7 @@ from typing import NamedTuple
 import keras
 
 from tutorials.options import writable_folder
+from tutorials.untuned_data import tune_no_iterators
 
 TUTORIALS = Path(__file__).parent
 REPORT, PICTURE = "report.json", "picture.png"
@@ -100,7 +101,7 @@ class Page(NamedTuple):
 
 
 def begin(name: str, about: str) -> Page:
-    """Read the command line, if the page runs as a script.
+    """Read the command line, if the page runs as a script; and tune no data that `fit` reads.
 
     Args:
         name: the tutorial's folder.
@@ -121,6 +122,7 @@ def begin(name: str, about: str) -> Page:
         )
         given = parser.parse_args()
         fast, out = fast or given.fast, given.out
+    tune_no_iterators()
     if out is None:
         out = Path(tempfile.mkdtemp(prefix=f"{name}_"))
     return Page(name, fast, out)

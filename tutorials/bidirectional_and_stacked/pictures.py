@@ -73,7 +73,7 @@ def save_gradients(
         style = "-" if number < len(training) // 2 else "--"
         color = f"C{number % (len(training) // 2)}"
         right.semilogy(*rows.T, style, color=color, label=name)
-    right.set_title("Over a training, three cells")
+    right.set_title("Over a training, cell by cell")
     right.set_xlabel("training step")
     for axes in (left, right):
         axes.set_ylabel("norm of the gradient by b")

@@ -261,7 +261,8 @@ for name, residual in (("plain", False), ("residual", True)):
 # weight, for TensorBoard and for `read_log`.
 
 # %%
-DEPTHS, STARTS, EVERY = ((3,), 1, 10) if PAGE.fast else ((1, 2, 3), 3, 20)
+DEPTHS, STARTS, EVERY = ((2,), 1, 10) if PAGE.fast else ((1, 2, 3), 3, 20)
+DEEPEST = DEPTHS[-1]
 UPDATES = 2 * -(-len(train.texts) // BATCH)
 probe = train.part(0, 64).task
 x_test, y_test, asked_test = test.task
@@ -281,7 +282,7 @@ for kind in ("plain", "residual"):
                 batch_size=BATCH,
                 epochs=2,
                 verbose=0,
-                callbacks=[inspector] if (depth, seed) == (3, 0) else [],
+                callbacks=[inspector] if (depth, seed) == (DEEPEST, 0) else [],
             )
             accuracy = model.evaluate(
                 x_test, y_test, sample_weight=asked_test, batch_size=500, verbose=0
@@ -289,11 +290,11 @@ for kind in ("plain", "residual"):
             depths[kind, depth].append(accuracy)
         print(f"{kind:9} {depth} cells, {UPDATES} updates: right", end="")
         print(*(f" {share:.1%}" for share in depths[kind, depth]))
-        if depth == 3:
+        if depth == DEEPEST:
             norms = read_log(log).scalars.query("quantity == 'bias' and measure == 'gradient_norm'")
-            for cell in ("cell_1", "cell_2", "cell_3"):
-                rows = norms[norms.layer.str.contains(f"forward.*{cell}", regex=True)]
-                watched[f"{kind}, {cell}"] = rows[["step", "value"]].to_numpy()
+            for n in range(1, DEEPEST + 1):
+                rows = norms[norms.layer.str.contains(f"forward.*cell_{n}", regex=True)]
+                watched[f"{kind}, cell_{n}"] = rows[["step", "value"]].to_numpy()
 
 # %% [markdown]
 # First what they get right, each start a dot. Then the gradients: left, the stack of twelve before any

@@ -24,6 +24,10 @@ class Windows(NamedTuple):
     y: np.ndarray
     letters: int
 
+    def first(self, batches: int) -> "Windows":
+        """So many batches, from the beginning."""
+        return self._replace(x=self.x[: BATCH * batches], y=self.y[: BATCH * batches])
+
 
 def windows(corpus: Corpus, batches: int) -> Windows:
     """So many batches of windows, drawn from the text."""

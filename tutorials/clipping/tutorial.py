@@ -175,11 +175,11 @@ CLIPPINGS = {
 RATE, runs, columns_apart = 2.0, {}, {}
 SAME = 5  # updates that the columns are compared over: an explosion would enlarge any difference
 for name, clipping in tqdm(CLIPPINGS.items(), unit="rule"):
-    theirs = reading.train(keras.layers, text, keras.optimizers.SGD(RATE, **clipping))
+    theirs = reading.train(keras.layers, text.first(SAME), keras.optimizers.SGD(RATE, **clipping))
     runs[name] = reading.train(
         custom_layers, text, keras.optimizers.SGD(RATE, **clipping), PAGE.out / "logs" / name
     )
-    columns_apart[name] = float(np.abs(theirs.losses - runs[name].losses)[:SAME].max())
+    columns_apart[name] = float(np.abs(theirs.losses - runs[name].losses[:SAME]).max())
 
 # %%
 for name, run in runs.items():
