@@ -15,11 +15,11 @@ def jacobian_norms(layer: Callable[[Any], Any], x: np.ndarray) -> np.ndarray:
         x: (steps, features).
     Returns: (steps, steps), row t and column s: the Frobenius norm of dy_t / dx_s.
     """
-    inputs = tf.constant(x[None])
-    with tf.GradientTape(persistent=True) as tape:
+    outputs = np.prod(layer(x[None]).shape)
+    asked = np.eye(outputs).reshape(outputs, len(x), -1)  # a row of the batch for each single output
+    inputs = tf.constant(np.repeat(x[None], outputs, axis=0))
+    with tf.GradientTape() as tape:
         tape.watch(inputs)
-        outputs = layer(inputs)
-    jacobian = tape.jacobian(outputs, inputs, experimental_use_pfor=False)[0, :, :, 0]
-    return np.sqrt(
-        np.sum(np.square(jacobian.numpy()), axis=(1, 3))
-    )  # (steps, units, steps, features)
+        loss = tf.reduce_sum(layer(inputs) * asked)
+    jacobian = tape.gradient(loss, inputs).numpy().reshape(len(x), -1, *x.shape)
+    return np.sqrt(np.sum(np.square(jacobian), axis=(1, 3)))  # over units and features
