@@ -117,6 +117,7 @@ def test_each_network_is_there_at_both_rates():
         assert [recipe.learning_rate for recipe in both] == [LOW, HIGH]
         assert both[0]._replace(learning_rate=HIGH) == both[1]
     assert at_rate("GRU", LOW) == "GRU at 0.001"
+    assert at_rate("GRU", None) == "GRU"
 
 
 def test_normalized_tanh():
@@ -353,7 +354,7 @@ def test_pictures_and_lines_are_of_what_was_run(tmp_path):
     grid = Grid(tmp_path / "none.json")
     grid.outcomes |= {Run("adding", 10, "GRU", 0).key: SOLVED, "adding/50/none/0": FAILED}
     grid.outcomes["adding/50/GRU at 0.001/3"] = FAILED._replace(loss=0.1)
-    assert grid.columns("adding") == [(10, HIGH), (50, LOW)]
+    assert grid.columns("adding") == [(10, None), (50, LOW)]
     assert grid.columns("copying") == []
     assert grid.not_solved("adding", 50, "GRU at 0.001") == [0.1]
     assert grid.not_solved("adding", 50, "none") == []

@@ -132,14 +132,21 @@ class Grid:
         times = [outcome.solved_at for outcome in found if outcome.solved_at is not None]
         return Summary(len(found), len(times), round(statistics.median(times)) if times else None)
 
-    def columns(self, task: str) -> list[tuple[int, float]]:
-        """Those lengths and rates (LOW or HIGH) at which a network of CELLS was run."""
-        return [
-            (steps, rate)
-            for steps in STEPS
-            for rate in (LOW, HIGH)
-            if any(self.summary(task, steps, at_rate(name, rate)).ran for name in CELLS)
-        ]
+    def columns(self, task: str) -> list[tuple[int, float | None]]:
+        """Those lengths and rates at which networks of CELLS were run.
+
+        A rate is LOW or HIGH at lengths with runs at another rate than a network's own; else None, each
+        at its own.
+        """
+        found: list[tuple[int, float | None]] = []
+        for steps in STEPS:
+            others = any(self.summary(task, steps, name).ran for name in AT_OTHER_RATE.values())
+            found += [
+                (steps, rate)
+                for rate in ((LOW, HIGH) if others else (None,))
+                if any(self.summary(task, steps, at_rate(name, rate)).ran for name in CELLS)
+            ]
+        return found
 
     def not_solved(self, task: str, steps: int, network: str) -> list[float]:
         """The last losses of the seeds that did not solve it and stayed numbers, sorted."""

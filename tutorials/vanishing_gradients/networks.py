@@ -84,9 +84,9 @@ OTHERS = {
 RECIPES = CELLS | OTHERS | REMEDIES
 
 
-def at_rate(name: str, rate: float) -> str:
-    """The name in RECIPES of a network of CELLS that is trained at LOW or HIGH."""
-    return name if CELLS[name].learning_rate == rate else AT_OTHER_RATE[name]
+def at_rate(name: str, rate: float | None) -> str:
+    """The name in RECIPES of a network of CELLS that is trained at LOW or HIGH; None is its own rate."""
+    return name if rate in (None, CELLS[name].learning_rate) else AT_OTHER_RATE[name]
 
 
 def recipe_for(task: str, name: str) -> Recipe:

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from tutorials.figures import saved
 from tutorials.vanishing_gradients.grid import SEEDS, Grid
 from tutorials.vanishing_gradients.initializers import Passage
-from tutorials.vanishing_gradients.networks import at_rate, recipe_for
+from tutorials.vanishing_gradients.networks import HIGH, LOW, at_rate
 from tutorials.vanishing_gradients.runs import LIMITS
 
 
@@ -159,15 +159,18 @@ def save_grid(grid: Grid, networks: Sequence[str], path: Path) -> Path:
                 if found.median is not None:
                     text += f"\n{found.median}"
                 axes.text(column, row, text, ha="center", va="center", size=9)
-            own = recipe_for(task, at_rate(networks[0], rate)).learning_rate
-            labels.append(f"T = {length}\nrate {own:g}")
+            labels.append(f"T = {length}\n" + (f"rate {rate:g}" if rate else "own rate"))
         axes.set_xlim(-0.5, len(of_task) - 0.5)
         axes.set_ylim(len(networks) - 0.5, -0.5)
         axes.set_xticks(range(len(of_task)), labels)
         axes.set_yticks(range(len(networks)), list(networks))
         axes.set_title(f"{task.capitalize()}\nin {LIMITS[task]:,} batches")
     figure.suptitle("Seeds that solved it, and after how many batches (median)", size=12)
-    figure.supxlabel("pale: few seeds run; –: not run", size=9)
+    figure.supxlabel(
+        f"own rate: {LOW:g} without gates, {HIGH:g} with, for copying twice that; "
+        "pale: few seeds run; –: not run",
+        size=9,
+    )
     return saved(figure, path)
 
 
