@@ -20,7 +20,9 @@ TOLD = (  # whose seeds that failed the page speaks of
     ("adding", 200, "ReLU RNN"),
     ("adding", 50, "tanh RNN"),
     ("copying", 50, "LSTM, chrono"),
+    *(("copying", steps, name) for steps in (200, 500) for name in ("LSTM, chrono", "GRU")),
 )
+FAR = (200, 500)  # steps over which nobody copies
 
 
 def lines(grid: Grid) -> Iterator[str]:
@@ -43,35 +45,71 @@ def lines(grid: Grid) -> Iterator[str]:
 
 def figures(grid: Grid) -> dict[str, str]:
     """For the report."""
-    return {
-        f"adding over 200, {name}, rates {LOW:g} and {HIGH:g}": "; ".join(
-            str(grid.summary("adding", 200, at_rate(name, rate))) for rate in (LOW, HIGH)
-        )
-        for name in COMPARED
-    } | {
-        f"copying over 50, {name}": str(grid.summary("copying", 50, name))
-        for name in ("tanh RNN", "orthogonal linear RNN", "LSTM, chrono")
-    }
+    return (
+        {
+            f"adding over 200, {name}, rates {LOW:g} and {HIGH:g}": "; ".join(
+                str(grid.summary("adding", 200, at_rate(name, rate))) for rate in (LOW, HIGH)
+            )
+            for name in COMPARED
+        }
+        | {
+            f"adding over 500, {name}": str(grid.summary("adding", 500, name))
+            for name in ("tanh RNN", "LSTM", "LSTM, chrono", "GRU")
+        }
+        | {
+            f"copying over 50, {name}": str(grid.summary("copying", 50, name))
+            for name in ("tanh RNN", "orthogonal linear RNN", "LSTM, chrono")
+        }
+        | {
+            "copying over {} and {}, all networks".format(*FAR): "{} of {}".format(
+                *copied_far(grid)
+            )
+        }
+    )
+
+
+def copied_far(grid: Grid) -> tuple[int, int]:
+    """How many runs of all networks copied over FAR steps, and how many there are."""
+    found = [grid.summary("copying", steps, name) for steps in FAR for name in CELLS]
+    return sum(one.solved for one in found), sum(one.ran for one in found)
 
 
 def check(grid: Grid) -> None:
     """Raise AssertionError for the first claim of the page that the recorded runs do not bear."""
     for told in (
         *(("adding", 200, "GRU"), ("adding", 200, "LSTM, chrono"), ("adding", 50, "ReLU RNN")),
-        ("copying", 50, "orthogonal linear RNN"),
+        *(("copying", steps, "orthogonal linear RNN") for steps in (10, 50)),
+        *(("adding", 500, name) for name in ("GRU", "LSTM, chrono")),
+        *(("adding", 10, name) for name in ("tanh RNN", "ReLU RNN", "LSTM", "LSTM, chrono", "GRU")),
+        ("copying", 10, "LSTM, chrono"),
     ):
         assert grid.summary(*told).solved == grid.summary(*told).ran == len(SEEDS), told
     for told in (
         *(("adding", 200, at_rate(name, LOW)) for name in CELLS),
         *(("adding", 200, at_rate(name, HIGH)) for name in ("tanh RNN", "ReLU RNN", "IRNN")),
         *(("copying", 50, "tanh RNN"), ("adding", 50, "tanh RNN"), ("adding", 50, "IRNN")),
+        *(("adding", 50, AT_OTHER_RATE["tanh RNN"]), ("adding", 10, "orthogonal linear RNN")),
+        *(("adding", 500, name) for name in CELLS if name not in ("GRU", "LSTM, chrono")),
+        *(("copying", 10, name) for name in ("tanh RNN", "ReLU RNN", "IRNN", "LSTM")),
     ):
+        assert grid.summary(*told).ran, told
         assert grid.summary(*told).solved == 0, told
     assert grid.summary("adding", 200, "LSTM")[:2] == (5, 1)
     assert grid.summary("adding", 50, AT_OTHER_RATE["IRNN"])[:2] == (5, 1)
     relu = grid.summary("adding", 50, AT_OTHER_RATE["ReLU RNN"])
     assert relu.solved == relu.ran > 0
     assert grid.summary("copying", 50, "LSTM, chrono")[:2] == (5, 3)
+    assert (
+        grid.summary("copying", 10, "GRU")[:2] == grid.summary("adding", 10, "IRNN")[:2] == (5, 3)
+    )
+    for name in ("GRU", "LSTM, chrono"):  # far is hardly more work than near
+        near, far = (grid.summary("adding", steps, name).median for steps in (200, 500))
+        assert near is not None
+        assert far is not None
+        assert far < 1.5 * near, name
+    assert copied_far(grid)[0] == 0
+    over_500 = grid.not_solved("copying", 500, "GRU")
+    assert min(over_500) < 0.7 * task_of(Run("copying", 500, "GRU", 0)).baseline, "on its way"
     baseline = task_of(Run("adding", 200, "GRU", 0)).baseline
     for rate in (LOW, HIGH):
         tanh = grid.not_solved("adding", 200, at_rate("tanh RNN", rate))
