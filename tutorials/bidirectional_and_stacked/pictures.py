@@ -104,7 +104,7 @@ def save_depths(
     axes.set_xlabel("cells in a stack")
     axes.set_xticks(sorted({depth for _, depth in depths}))
     axes.set_ylabel("share right, sentences not seen")
-    axes.set_ylim(0.4, 1)
+    axes.set_ylim(0.2, 1)
     axes.grid(alpha=0.3)
     axes.legend()
     return saved(figure, path)
