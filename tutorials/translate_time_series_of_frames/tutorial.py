@@ -327,8 +327,9 @@ print("|dL/dh_1| / |dL/dh_T|:", *(f"{ratio:.3f}" for ratio in ratios))
 # %% [markdown]
 # ## What has been claimed
 #
-# Every claim of this page, checked. The fast mode trains far too little to know a digit. That the LSTM
-# is ahead of (9) behind the bars is claimed of MNIST's digits alone: with drawn ones it need not be.
+# Every claim of this page, checked. The fast mode trains far too little to know a digit. Of MNIST's
+# digits alone it is claimed that the LSTM is ahead of (9) behind the bars, and that to be asked more often
+# teaches the digit better: drawn ones are easier, and all that see ten frames know nearly all of them.
 
 
 # %%
@@ -351,9 +352,7 @@ def check():
     assert way[LAST] < 0.2, "no frame shows the way"
     assert way[MEAN] < way[EVERY] - 0.25, "nor do all of them in no order"
     assert 0.4 < digit[LAST] < digit[EVERY] - 0.2, "one frame shows the digit in part"
-    assert digit[END] < digit[EVERY] - 0.03, "to be asked more often teaches more"
-    assert digit[END] < digit[MEAN] - 0.03, "without order it is learnt from one loss a film,"
-    assert abs(digit[MEAN] - digit[EVERY]) < 0.03, "as well as from ten in order"
+    assert abs(digit[MEAN] - digit[EVERY]) < 0.03, "without order the digit is learnt as well"
     assert abs(way[END] - way[EVERY]) < 0.05, "the way at the end is taught by both"
     assert split["clean, correlation"][0] > max(0.98, split["clean, LSTM"][0])
     assert split["hidden, LSTM"][1] > split["hidden, correlation"][1], "it knows the walls"
@@ -371,6 +370,8 @@ def check():
     assert lost["way"][-2:].mean() > lost["way"][3:7].mean() + 0.005, "the last ones are"
     assert ratios[0] < 0.1 < 0.3 < ratios[-1], "the first frame is heard of"
     if data == "MNIST":
+        assert digit[END] < digit[EVERY] - 0.03, "to be asked more often teaches more"
+        assert digit[END] < digit[MEAN] - 0.03, "without order one loss a film is enough"
         assert way[EVERY] > classic["hidden"] + 0.02, "the classic is behind,"
         calm = [split[f"hidden, {by}"][0] for by in ("correlation", "LSTM")]
         assert abs(np.diff(calm)) < 0.07, "for its bounces"
