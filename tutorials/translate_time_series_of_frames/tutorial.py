@@ -328,8 +328,9 @@ print("|dL/dh_1| / |dL/dh_T|:", *(f"{ratio:.3f}" for ratio in ratios))
 # ## What has been claimed
 #
 # Every claim of this page, checked. The fast mode trains far too little to know a digit. Of MNIST's
-# digits alone it is claimed that the LSTM is ahead of (9) behind the bars, and that to be asked more often
-# teaches the digit better: drawn ones are easier, and all that see ten frames know nearly all of them.
+# digits alone it is claimed that the LSTM is ahead of (9) behind the bars, and that to be asked more
+# often teaches the digit better: drawn ones are easier, and all that see ten frames know nearly all of
+# them.
 
 
 # %%
