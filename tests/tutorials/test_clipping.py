@@ -132,6 +132,14 @@ def test_what_the_inspector_says_is_kept(text, tmp_path):
     assert any(line.startswith("step ") and "learning rate" in line for line in run.said)
 
 
+def test_the_first_batches_are_a_beginning(text):
+    first = text.first(2)
+    assert len(first.x) == len(first.y) == 2 * reading.BATCH < len(text.x)
+    np.testing.assert_array_equal(first.x, text.x[: len(first.x)])
+    np.testing.assert_array_equal(first.y, text.y[: len(first.y)])
+    assert first.letters == text.letters
+
+
 def test_a_run_is_judged_by_its_last_batches():
     losses = np.array([9.0] * 10 + [3.0] + [2.0] * (reading.LAST - 1))
     norms = np.array([1.0, 5.0, 3.0, 0.5])

@@ -16,9 +16,8 @@ def jacobian_norms(layer: Callable[[Any], Any], x: np.ndarray) -> np.ndarray:
     Returns: (steps, steps), row t and column s: the Frobenius norm of dy_t / dx_s.
     """
     outputs = np.prod(layer(x[None]).shape)
-    asked = np.eye(outputs).reshape(
-        outputs, len(x), -1
-    )  # a row of the batch for each single output
+    # A row of the batch for each single output:
+    asked = np.eye(outputs).reshape(outputs, len(x), -1)
     inputs = tf.constant(np.repeat(x[None], outputs, axis=0))
     with tf.GradientTape() as tape:
         tape.watch(inputs)
