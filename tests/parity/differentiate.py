@@ -76,21 +76,26 @@ def _weigh(tensors: Sequence[Any], draw: Callable) -> Any:
 def _tensorflow(layer, call, leaves, draw, mode, second_order):
     import tensorflow as tf
 
+    def first(leaves):
+        with tf.GradientTape() as tape:
+            tape.watch(leaves)
+            outputs = call(leaves)
+            scalar = _weigh(outputs, draw)
+        sources = [*leaves, *(w.value for w in layer.trainable_variables)]
+        gradients = tape.gradient(scalar, sources, unconnected_gradients="zero")
+        gradients = [tf.convert_to_tensor(g) for g in gradients]  # embeddings give slices
+        return sources, outputs, gradients
+
     def run(*leaves):
         leaves = [tf.convert_to_tensor(leaf) for leaf in leaves]
-        with tf.GradientTape() as outer:
-            outer.watch(leaves)
-            with tf.GradientTape() as inner:
-                inner.watch(leaves)
-                outputs = call(leaves)
-                scalar = _weigh(outputs, draw)
-            sources = [*leaves, *(w.value for w in layer.trainable_variables)]
-            gradients = inner.gradient(scalar, sources, unconnected_gradients="zero")
-            gradients = [tf.convert_to_tensor(g) for g in gradients]  # embeddings give slices
-            bent = _weigh(gradients, draw) if second_order else None
-        if not second_order:
+        if not second_order:  # a tape around the tape would differentiate every loop three times
+            _, outputs, gradients = first(leaves)
             return outputs, gradients, []
-        seconds = outer.gradient(bent, sources, unconnected_gradients="zero")
+        with tf.GradientTape() as tape:
+            tape.watch(leaves)
+            sources, outputs, gradients = first(leaves)
+            bent = _weigh(gradients, draw)
+        seconds = tape.gradient(bent, sources, unconnected_gradients="zero")
         return outputs, gradients, [tf.convert_to_tensor(s) for s in seconds]
 
     if mode != "eager":
