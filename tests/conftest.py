@@ -1,11 +1,17 @@
 """Settings that every test needs before Keras is imported."""
 
 import os
+import pathlib
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # A test compiles once what it runs once: on JAX, optimizing took a third of the time and more.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+# What several tests run is compiled by one of them, in whichever worker, and the next day by none.
+COMPILED = pathlib.Path(__file__).parents[1] / ".pytest_cache" / "jax"
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(COMPILED))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 import gc
@@ -18,9 +24,15 @@ import pytest
 gc.set_threshold(20_000, 20, 10)
 
 if keras.backend.backend() == "tensorflow":
+    from tensorflow.python import pywrap_tfe
+
     from tutorials.untuned_data import tune_no_iterators
 
     tune_no_iterators()
+    # clear_session and set_random_seed also forget the kernels of every operation, so that stateful
+    # random operations begin anew. Keras's are stateless, and making all the others once more, test by
+    # test, was a third of the time.
+    pywrap_tfe.TFE_ContextClearCaches = lambda context: None
 
 
 @pytest.fixture(autouse=True)
