@@ -29,9 +29,8 @@ def graph_time_loop(
     to twice as long. Many, as on the way back, cost more to hand on than that.
     """
     leaves = [tf.convert_to_tensor(leaf) for leaf in keras.tree.flatten(sequences)]
-    steps = leaves[0].shape[0]
-    if steps is None:
-        steps = tf.shape(leaves[0])[0]
+    known = leaves[0].shape[0]
+    steps = tf.shape(leaves[0])[0] if known is None else known
     readers = [
         tf.TensorArray(leaf.dtype, size=steps, element_shape=leaf.shape[1:]).unstack(leaf)
         for leaf in leaves
@@ -39,7 +38,10 @@ def graph_time_loop(
 
     # What a step returns is known only after a step: this one's values are used by nobody. The graph
     # optimizer removes it, unless the cell changes a variable of its own (Keras's loop is like that).
-    first = [_first_of(leaf, reverse) for leaf in leaves]
+    if known is None:
+        first = [_first_of(leaf, reverse) for leaf in leaves]
+    else:  # from the readers: the gradient of a slice is as large as the sequence
+        first = [reader.read(known - 1 if reverse else 0) for reader in readers]
     _, y_template = step(init, keras.tree.pack_sequence_as(sequences, first))
     carry_template = init
     y_leaves = [y for y in keras.tree.flatten(y_template) if y is not None]
@@ -74,12 +76,10 @@ def graph_time_loop(
 
 
 def _first_of(leaf: Any, reverse: bool) -> Any:
-    """The step that comes first; zeros where there is none."""
+    """The step that comes first in a sequence of unknown length; zeros where there is none."""
     found = leaf[-1:] if reverse else leaf[:1]
-    if leaf.shape[0] is None:
-        zeros = tf.zeros(tf.concat([[1], tf.shape(leaf)[1:]], axis=0), leaf.dtype)
-        found = tf.concat([found, zeros], axis=0)
-    return tf.ensure_shape(found[0], leaf.shape[1:])
+    zeros = tf.zeros(tf.concat([[1], tf.shape(leaf)[1:]], axis=0), leaf.dtype)
+    return tf.ensure_shape(tf.concat([found, zeros], axis=0)[0], leaf.shape[1:])
 
 
 def with_backward(forward: Forward, backward: Backward, arguments: Structure) -> Structure:
