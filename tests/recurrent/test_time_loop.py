@@ -113,6 +113,41 @@ def test_graph_loop_of_no_step_returns_what_it_began_with(reverse):
     assert outputs["wide"].shape == (0, 3, 6)
 
 
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="only TensorFlow has dynamic shapes")
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("known", [True, False])
+def test_gradients_of_the_graph_loop_are_those_of_the_plain_loop(known, reverse):
+    """And where the length is known, none is of a slice: it would be as large as the sequence."""
+    import tensorflow as tf
+
+    def gradients(loop, given):
+        with tf.GradientTape() as tape:
+            tape.watch(given)
+            (a, b), outputs = loop(step, *given, reverse=reverse)
+            weights = ops.reshape(
+                ops.arange(ops.size(outputs["wide"]), dtype="float64"), (-1, 3, 6)
+            )
+            loss = ops.sum(a) + ops.sum(b * b) + ops.sum(ops.sin(weights) * outputs["wide"])
+        return tape.gradient(loss, given)
+
+    given = tensors(data())
+    shapes = keras.tree.map_structure(
+        lambda x: tf.TensorSpec(x.shape if known else (None, *x.shape[1:]), x.dtype), given
+    )
+    run = tf.function(lambda g: gradients(time_loop, g), input_signature=[shapes])
+    wanted = as_arrays(gradients(unrolled_time_loop, given))
+    keras.tree.map_structure(
+        lambda got, want: np.testing.assert_allclose(got, want, **CLOSE),
+        as_arrays(run(given)),
+        wanted,
+    )
+    graph = run.get_concrete_function().graph.as_graph_def()
+    operations = {node.op for f in graph.library.function for node in f.node_def}
+    operations |= {node.op for node in graph.node}
+    assert "TensorListGetItem" in operations
+    assert ("StridedSliceGrad" in operations) != known
+
+
 def test_unknown_number_of_steps_cannot_be_unrolled():
     with pytest.raises(ValueError, match=r"number of steps must be known.*unroll=False"):
         unrolled_time_loop(step, None, keras.KerasTensor((None, 3, 4)))
