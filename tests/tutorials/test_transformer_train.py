@@ -48,8 +48,9 @@ def test_three_columns_are_equal_and_everything_is_written(
     small_preset, pair_file, tmp_path, capsys
 ):
     log = tmp_path / "log"
-    shared = ["--data", pair_file, "--logdir", log, "--layers", "all", "--inspect-every", 3]
-    assert run(*shared, "--steps", 6, "--check", "--translate", "Ana canta.") == 0
+    shared = ["--data", pair_file, "--logdir", log, "--layers", "all"]
+    looked_at = ["--inspect-every", 3, "--translate", "Ana canta."]
+    assert run(*shared, "--steps", 6, "--check", *looked_at) == 0
     output = capsys.readouterr().out
     assert "all are equal within the tolerances" in output
     losses = json.loads((log / "report.json").read_text())["record"]["losses"]
@@ -60,7 +61,7 @@ def test_three_columns_are_equal_and_everything_is_written(
     for picture in ("attention_1", "heads_1_encoder", "heads_1_decoder", "heads_1_cross"):
         assert (log / "pictures" / f"{picture}.png").stat().st_size > 3000
 
-    assert run(*shared, "--steps", 8, "--resume") == 0
+    assert run(*shared, "--steps", 8, "--resume", "--inspect-every", 0) == 0
     resumed = json.loads((log / "report.json").read_text())["record"]["losses"]
     assert resumed["custom"][:6] == losses["custom"]
     assert len(resumed["custom"]) == 8

@@ -13,6 +13,7 @@ from tutorials.vanishing_gradients import grid as grid_module
 from tutorials.vanishing_gradients.grid import GRID, Grid, Summary, all_runs, main
 from tutorials.vanishing_gradients.networks import (
     CELLS,
+    GENTLE,
     HIGH,
     LOW,
     PLAIN,
@@ -118,6 +119,9 @@ def test_each_network_is_there_at_both_rates():
         assert both[0]._replace(learning_rate=HIGH) == both[1]
     assert at_rate("GRU", LOW) == "GRU at 0.001"
     assert at_rate("GRU", None) == "GRU"
+    own = recipe_for("copying", "orthogonal linear RNN")
+    gentle = recipe_for("copying", GENTLE)
+    assert gentle == own._replace(learning_rate=own.learning_rate / 10)
 
 
 def test_normalized_tanh():
@@ -229,7 +233,7 @@ SOLVED, FAILED = Outcome(300, 300, 0.01, 1.0), Outcome(None, 4000, None, 2.0)
 
 def test_every_run_is_there_once():
     found = list(all_runs())
-    assert len(set(found)) == len(found) == 5 * (2 * 4 * len(CELLS) + 2 * 7 + len(REMEDIES))
+    assert len(set(found)) == len(found) == 5 * (2 * 4 * len(CELLS) + 2 * 7 + len(REMEDIES) + 1)
     assert {run.network for run in found} == set(RECIPES)
     assert not any("/" in run.network for run in found)
 
@@ -362,7 +366,8 @@ def test_pictures_and_lines_are_of_what_was_run(tmp_path):
     pictures.save_remedies(grid, "adding", 50, list(REMEDIES), tmp_path / "r.png")
     assert all((tmp_path / name).stat().st_size > 5000 for name in ("g.png", "r.png"))
     lines = list(recorded.lines(grid))
-    assert lines[0] == "2 of 350 runs are there"
+    assert lines[0] == "2 of 355 runs are there"
+    assert lines[-1 - len(recorded.TOLD)] == f"copying over 200, {GENTLE}: not run yet"
     assert "  T =  10, rate 0.005  GRU                   1 of 1, 300 batches" in lines
     assert "  T =  50, rate 0.001  GRU                   0 of 1" in lines
     with pytest.raises(AssertionError):

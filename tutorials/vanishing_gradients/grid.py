@@ -28,6 +28,7 @@ from tutorials.options import number
 from tutorials.vanishing_gradients.networks import (
     AT_OTHER_RATE,
     CELLS,
+    GENTLE,
     HIGH,
     LOW,
     RECIPES,
@@ -57,6 +58,7 @@ ORDER: tuple[tuple[tuple[str, int, tuple[str, ...]], ...], ...] = (
     (("adding", 200, tuple(CELLS)), ("copying", 10, tuple(CELLS))),
     (("adding", 500, TOLD), ("copying", 200, ("orthogonal linear RNN",))),
     (("adding", 500, tuple(CELLS)), ("copying", 50, tuple(CELLS))),
+    (("copying", 200, (GENTLE,)),),
     (("copying", 200, tuple(CELLS)), ("copying", 500, tuple(CELLS))),
     tuple(("adding", steps, tuple(AT_OTHER_RATE.values())) for steps in (50, 200)),
 )

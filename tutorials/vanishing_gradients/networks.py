@@ -81,7 +81,13 @@ OTHERS = {
     AT_OTHER_RATE[name]: recipe._replace(learning_rate=OTHER[recipe.learning_rate])
     for name, recipe in CELLS.items()
 }
-RECIPES = CELLS | OTHERS | REMEDIES
+GENTLE = "orthogonal linear RNN, a tenth of the rate"
+RECIPES = (
+    CELLS
+    | OTHERS
+    | REMEDIES
+    | {GENTLE: CELLS["orthogonal linear RNN"]._replace(learning_rate=LOW / 10)}
+)
 
 
 def at_rate(name: str, rate: float | None) -> str:
