@@ -36,20 +36,20 @@ def graph_time_loop(
         for leaf in leaves
     ]
 
+    def time_of(count):
+        return steps - 1 - count if reverse else count
+
     # What a step returns is known only after a step: this one's values are used by nobody. The graph
     # optimizer removes it, unless the cell changes a variable of its own (Keras's loop is like that).
     if known is None:
         first = [_first_of(leaf, reverse) for leaf in leaves]
     else:  # from the readers: the gradient of a slice is as large as the sequence
-        first = [reader.read(known - 1 if reverse else 0) for reader in readers]
+        first = [reader.read(time_of(0)) for reader in readers]
     _, y_template = step(init, keras.tree.pack_sequence_as(sequences, first))
     carry_template = init
     y_leaves = [y for y in keras.tree.flatten(y_template) if y is not None]
     writers = [tf.TensorArray(y.dtype, size=steps, element_shape=y.shape) for y in y_leaves]
     carry_leaves = [tf.convert_to_tensor(leaf) for leaf in keras.tree.flatten(init)]
-
-    def time_of(count):
-        return steps - 1 - count if reverse else count
 
     reads_ahead = len(leaves) <= FEW
 
